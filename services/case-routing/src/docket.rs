@@ -19,7 +19,7 @@ use crate::{
     },
     mediation_events, reach,
     record::CaseRecord,
-    verb::{act, acting_for, at_place, decided},
+    verb::{act, acting_for, at_place, barred, decided},
 };
 
 /// A sealed text of a mediation, to be written.
@@ -220,7 +220,7 @@ fn refused(id: MediationId, error: DomainError) -> Error {
         DomainError::Invalid { field, message } => Error::invalid(field, message),
         DomainError::NotEntitled { .. } => Error::Forbidden,
         wrong @ (DomainError::WrongState { .. } | DomainError::Guard { .. }) => {
-            Error::wrong_state("mediation", id.to_string(), wrong.to_string())
+            barred("mediation", id, &wrong)
         }
     }
 }

@@ -14,12 +14,15 @@ use chassis::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{
-    self, DomainError, OrgId,
-    duty::{
-        Admission, AdmissionEvent, Arrivals, Change, DutyEvent, DutyTransfer, ItemStanding, Leg, LegKind,
-        LegNews, Listed, PostNeed, TaskAdmission,
+use crate::{
+    domain::{
+        self, DomainError, OrgId,
+        duty::{
+            Admission, AdmissionEvent, Arrivals, Change, DutyEvent, DutyTransfer, ItemStanding, Leg, LegKind,
+            LegNews, Listed, PostNeed, TaskAdmission,
+        },
     },
+    verb::barred,
 };
 
 /// Name of both kinds in errors, so that the one is not told from the other by asking.
@@ -227,7 +230,7 @@ fn refused(id: Uuid, error: DomainError) -> Error {
     match error {
         DomainError::Invalid { field, message } => Error::invalid(field, message),
         DomainError::NotEntitled { .. } => Error::Forbidden,
-        wrong => Error::wrong_state(KIND, id, wrong.to_string()),
+        wrong => barred(KIND, id, &wrong),
     }
 }
 

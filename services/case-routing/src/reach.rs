@@ -86,6 +86,12 @@ pub fn sends_from(caller: &Caller, path: &[Uuid], line: Option<&str>) -> bool {
     })
 }
 
+/// The units within which a caller that is another system is told of what is referred to it: those that it may send from.
+pub fn sending_units(caller: &Caller) -> Vec<Uuid> {
+    let granted = caller.scopes.iter().filter(|scope| scope.role == Role::IntegrationClient);
+    granted.map(|scope| scope.unit_id).collect()
+}
+
 /// Whether the caller's grants cover a place and a line, as for entering a case there.
 pub fn covers(caller: &Caller, path: &[Uuid], line: Option<&str>) -> bool {
     place_scopes(caller).any(|scope| path.contains(&scope.unit_id) && on_line(scope.line.as_deref(), line))

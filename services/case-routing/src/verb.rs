@@ -219,9 +219,16 @@ pub fn refused(id: CaseId, error: DomainError) -> Error {
     match error {
         DomainError::Invalid { field, message } => Error::invalid(wire_name(field), message),
         DomainError::NotEntitled { .. } => Error::Forbidden,
-        wrong @ (DomainError::WrongState { .. } | DomainError::Guard { .. }) => {
-            Error::wrong_state("case", id.to_string(), wrong.to_string())
-        }
+        wrong @ (DomainError::WrongState { .. } | DomainError::Guard { .. }) => barred("case", id, &wrong),
+    }
+}
+
+/// What the state of a thing does not allow, with the code of the condition that does not hold.
+pub fn barred(kind: &'static str, id: impl ToString, wrong: &DomainError) -> Error {
+    let message = wrong.to_string();
+    match wrong {
+        DomainError::Guard { code, .. } => Error::barred(kind, id, *code, message),
+        _ => Error::wrong_state(kind, id, message),
     }
 }
 
@@ -253,10 +260,11 @@ mod tests {
     fn what_was_found_and_has_moved_since_is_asked_for_again() {
         let id = CaseId(Uuid::nil());
         let moved = || DomainError::WrongState { state: CaseState::Registered, verb: Trigger::Merge };
-        assert!(matches!(refused(id, moved()), Error::WrongState { .. }));
+        assert!(matches!(refused(id, moved()), Error::WrongState { code: None, .. }));
         assert!(matches!(refused_as_found(id, moved()), Error::Stale { .. }));
         let barred = DomainError::Guard { code: "others_joined", message: String::new() };
-        assert!(matches!(refused_as_found(id, barred), Error::WrongState { .. }));
+        let told = refused_as_found(id, barred);
+        assert!(matches!(told, Error::WrongState { code: Some(code), .. } if code == "others_joined"));
         let stranger = DomainError::NotEntitled { code: "human_official" };
         assert!(matches!(refused_as_found(id, stranger), Error::Forbidden));
     }

@@ -56,6 +56,8 @@ pub enum Error {
         id: String,
         /// Which state it is in and which would be needed.
         message: String,
+        /// Which of the refusals it is that the description of a call names, such as `recused`.
+        code: Option<String>,
     },
     /// The thing was changed by somebody else since the caller read it.
     #[error("{kind} {id} has changed meanwhile")]
@@ -106,7 +108,17 @@ impl Error {
 
     /// The thing's state does not allow this.
     pub fn wrong_state(kind: &'static str, id: impl ToString, message: impl Into<String>) -> Self {
-        Self::WrongState { kind, id: id.to_string(), message: message.into() }
+        Self::WrongState { kind, id: id.to_string(), message: message.into(), code: None }
+    }
+
+    /// The same, as a refusal that the description of the call names by a code.
+    pub fn barred(
+        kind: &'static str,
+        id: impl ToString,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::WrongState { kind, id: id.to_string(), message: message.into(), code: Some(code.into()) }
     }
 
     /// The thing was changed by somebody else.
@@ -191,7 +203,8 @@ impl Error {
             Code::NotFound => Self::NotFound { kind: KIND, id },
             Code::AlreadyExists => Self::AlreadyExists { kind: KIND, id },
             Code::FailedPrecondition => {
-                Self::WrongState { kind: KIND, id, message: status.message().to_owned() }
+                let (message, code) = (status.message().to_owned(), metadata.get("code").cloned());
+                Self::WrongState { kind: KIND, id, message, code }
             }
             Code::Aborted => Self::Stale { kind: KIND, id },
             Code::Unauthenticated => Self::Unauthenticated,
@@ -245,6 +258,9 @@ impl From<Error> for Status {
                 metadata.insert("id".to_owned(), id.clone());
             }
             _ => {}
+        }
+        if let Error::WrongState { code: Some(code), .. } = &error {
+            metadata.insert("code".to_owned(), code.clone());
         }
         let mut details = ErrorDetails::with_error_info(error.code().to_uppercase(), ERROR_DOMAIN, metadata);
         match &error {

@@ -8,6 +8,7 @@ fn every_kind() -> Vec<Error> {
         Error::not_found("case", "c1"),
         Error::already_exists("worker", "w1"),
         Error::wrong_state("case", "c1", "is Closed"),
+        Error::barred("case", "c1", "recused", "recused: it steps aside"),
         Error::stale("case", "c1"),
         Error::Unauthenticated,
         Error::Forbidden,
@@ -49,6 +50,7 @@ fn every_kind_has_its_status_and_details() {
     NotFound | case c1 was not found | jianghan NOT_FOUND ["id=c1", "kind=case"] | [] | None | retryable=false
     AlreadyExists | worker w1 exists already | jianghan ALREADY_EXISTS ["id=w1", "kind=worker"] | [] | None | retryable=false
     FailedPrecondition | case c1: is Closed | jianghan WRONG_STATE ["id=c1", "kind=case"] | [] | None | retryable=false
+    FailedPrecondition | case c1: recused: it steps aside | jianghan WRONG_STATE ["code=recused", "id=c1", "kind=case"] | [] | None | retryable=false
     Aborted | case c1 has changed meanwhile | jianghan STALE ["id=c1", "kind=case"] | [] | None | retryable=true
     Unauthenticated | a valid token is needed | jianghan UNAUTHENTICATED [] | [] | None | retryable=false
     PermissionDenied | not permitted | jianghan FORBIDDEN [] | [] | None | retryable=false
@@ -84,6 +86,8 @@ fn a_peers_answer_keeps_its_meaning() {
         assert_eq!(back.code(), code, "{text}");
     }
     assert_eq!(Error::from_status(&Status::deadline_exceeded("late")).code(), "unavailable");
+    let barred = Error::from_status(&Status::from(Error::barred("case", "c1", "recused", "it steps aside")));
+    assert!(matches!(barred, Error::WrongState { code: Some(code), .. } if code == "recused"));
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Event {
         json!({
             "name": self.message.full_name(),
             "title": self.message.name(),
-            "summary": comment(&self.message.parent_file(), self.message.path()).replace('\n', " "),
+            "summary": comment(&self.message.parent_file(), self.message.path()).replace("\n\n", " "),
             "headers": {
                 "type": "object",
                 "allOf": [refer("components/schemas", "Envelope")],

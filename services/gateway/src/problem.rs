@@ -26,6 +26,9 @@ pub struct Problem {
     /// Advised wait before a retry, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none", rename = "retryAfterMs")]
     pub retry_after_ms: Option<u64>,
+    /// Which of the refusals it is that the description of the call names, such as `recused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The verbs the path takes, for the `Allow` header.
     #[serde(skip)]
     allow: String,
@@ -51,6 +54,7 @@ impl Problem {
             code: name,
             errors: Vec::new(),
             retry_after_ms: None,
+            reason: None,
             allow: String::new(),
         })
     }
@@ -76,9 +80,9 @@ impl Problem {
         problem
     }
 
-    /// The body is larger than the edge takes.
-    pub fn too_large() -> Box<Self> {
-        let mut problem = Self::new(Code::InvalidArgument, "the body is too large");
+    /// The body is larger than the edge takes: more than so many bytes.
+    pub fn too_large(most: usize) -> Box<Self> {
+        let mut problem = Self::invalid("body", &format!("has at most {} MiB", most >> 20));
         problem.status = StatusCode::PAYLOAD_TOO_LARGE.as_u16();
         problem
     }
@@ -112,6 +116,7 @@ impl From<Status> for Box<Problem> {
                 problem.detail = told.join("; "); // the services' own sentence spells fields as the protos do
             }
         }
+        problem.reason = details.error_info().and_then(|info| info.metadata.get("code").cloned());
         if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
             problem.retry_after_ms = Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
         }
@@ -202,6 +207,17 @@ mod tests {
         let response = problem.into_response();
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[test]
+    fn a_refusal_that_the_call_names_is_told_by_its_code() {
+        let barred = chassis::Error::barred("case", "c1", "recused", "recused: it steps aside");
+        let problem = Box::<Problem>::from(Status::from(barred));
+        assert_eq!((problem.status, problem.detail.as_str()), (409, "case c1: recused: it steps aside"));
+        let told = serde_json::to_value(&problem).expect("JSON");
+        assert_eq!((&told["code"], &told["reason"]), (&"FAILED_PRECONDITION".into(), &"recused".into()));
+        let other = Box::<Problem>::from(Status::from(chassis::Error::wrong_state("case", "c1", "closed")));
+        assert!(serde_json::to_value(&other).expect("JSON").get("reason").is_none());
     }
 
     #[test]

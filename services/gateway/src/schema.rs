@@ -108,10 +108,12 @@ pub fn component(full_name: &str) -> String {
     full_name.trim_start_matches("jianghan.").to_owned()
 }
 
-/// The comment in front of an element.
+/// The comment in front of an element: one line for each paragraph, wherever the proto breaks its lines.
 pub fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     let info = file.file_descriptor_proto().source_code_info.as_ref();
     let location = info.and_then(|info| info.location.iter().find(|location| location.path == path));
     let text = location.map(|location| location.leading_comments()).unwrap_or_default();
-    text.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let paragraphs = lines.split(|line| line.is_empty()).filter(|lines| !lines.is_empty());
+    paragraphs.map(|lines| lines.join(" ")).collect::<Vec<_>>().join("\n\n")
 }

@@ -451,6 +451,16 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "the referral does not get through to system {system} and is not tried any more",
     ),
     (
+        "referral_not_taken",
+        "转出件迟迟未被对方系统 {system} 接收，仍在等候",
+        "system {system} has not taken the referral for long; it waits there still",
+    ),
+    (
+        "said_after_end",
+        "办结后对方系统又有补充内容，请查看处理",
+        "another system said more after the case was over: read it and see to it",
+    ),
+    (
         "taken_back_reported",
         "本件已收回，对方系统 {system} 仍反馈：{status}，不影响本级办理",
         "system {system} still reports what was taken back from it ({status}): nothing moves here",

@@ -104,6 +104,17 @@ impl Case {
         remarks((self.remark_count, self.remarked_at), &self.joined_words, &self.merged)
     }
 
+    /// Whether words can still be added.
+    ///
+    /// # Errors
+    /// `Guard(case_archived)`.
+    pub fn takes_words(&self) -> Result<()> {
+        if self.state == CaseState::Archived {
+            return Err(DomainError::guard("case_archived", "an archived case takes no more words"));
+        }
+        Ok(())
+    }
+
     fn joined_count(&self) -> u32 {
         remarks((0, None), &self.joined_words, &self.merged).0
     }
@@ -166,9 +177,7 @@ fn note(case: &mut Case) -> Result<()> {
 }
 
 fn has_room(case: &Case, count: u32, most: u32) -> Result<()> {
-    if case.state == CaseState::Archived {
-        return Err(DomainError::guard("case_archived", "an archived case takes no more words"));
-    }
+    case.takes_words()?;
     if count >= most {
         return Err(DomainError::guard("too_many_remarks", "the case has too many remarks"));
     }

@@ -8,6 +8,7 @@ use super::codes::{CaseState, ClockKind, DispatchMode, ObjectionState, Supervisi
 use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
+use super::exchange::SAID_AFTER_END;
 use super::follow::told;
 use super::ids::*;
 use super::mediation::DAY_PASSED;
@@ -21,10 +22,22 @@ impl Supervision {
         self.reason_code == PAPERS_OVERDUE || self.reason_code == DAY_PASSED
     }
 
+    /// Whether it is about words that came when the case was over: for whoever it names, and no longer than the case is over.
+    pub(super) fn is_about_words(&self) -> bool {
+        self.reason_code == SAID_AFTER_END
+    }
+
+    /// The same, as long as nobody says that they were read.
+    pub(super) fn waits_for_reader(&self) -> bool {
+        self.is_about_words()
+            && matches!(self.state, SupervisionState::Issued | SupervisionState::Acknowledged)
+    }
+
     /// Whether it is about the case as a whole and stands: it is for whoever leads, as long as somebody does.
     fn goes_with_the_lead(&self) -> bool {
         let whole = self.clock.is_none() && self.task.is_none();
-        whole && self.state != SupervisionState::Cleared && self.reason_code != DAY_PASSED
+        let for_the_named = self.reason_code == DAY_PASSED || self.is_about_words();
+        whole && self.state != SupervisionState::Cleared && !for_the_named
     }
 }
 

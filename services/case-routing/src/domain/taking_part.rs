@@ -39,23 +39,30 @@ impl Case {
     /// The organisations that a case asks for something though they have no task of it: whoever has to judge a bad rating, also when
     /// the case is closed or merged; of one that has not ended the parties, the arbiter and whoever stands in for the first receiver
     /// while an arbitration is open, whoever is asked to define the duty, the verifier while it verifies, and whoever has to answer a
-    /// supervision, of a closed one about what is owed all the same, of a handed-off one about its referral. Each
-    /// [takes part](Self::is_party), and has to find the case.
+    /// supervision, of a closed one about what is owed all the same, of a handed-off one about its referral, of one that is over in
+    /// whatever way about words that came afterwards. Each [takes part](Self::is_party), and has to find the case.
     #[must_use]
     pub fn asked_orgs(&self) -> Vec<OrgId> {
         let mut asked: Vec<OrgId> = self.judge().into_iter().collect();
-        if self.state == CaseState::Closed {
-            let owed = self.open_supervisions().filter(|known| known.outlives_the_work());
-            asked.extend(owed.map(|known| self.supervised(known)));
-        } else if self.state == CaseState::HandedOff {
-            asked.extend(self.open_supervisions().map(|known| self.supervised(known)));
-        } else if !self.state.is_finished() {
+        if !self.state.is_finished() {
             self.ask_the_others(&mut asked);
         }
+        let owed = self.open_supervisions().filter(|known| self.is_owed(known));
+        asked.extend(owed.map(|known| self.supervised(known)));
         asked.retain(|org| self.tasks.iter().all(|task| task.org != *org));
         asked.sort_unstable();
         asked.dedup();
         asked
+    }
+
+    /// Whether a supervision of a case that is over has to be answered all the same.
+    fn is_owed(&self, supervision: &Supervision) -> bool {
+        match self.state {
+            CaseState::HandedOff => true,
+            CaseState::Closed => supervision.outlives_the_work() || supervision.is_about_words(),
+            CaseState::NotAccepted | CaseState::Withdrawn => supervision.is_about_words(),
+            _ => false,
+        }
     }
 
     /// Those that are asked while the case goes on.

@@ -37,6 +37,7 @@ use crate::{
         case_store::CaseStore,
         exchange::{
             changes::{self, Claim, Claimed, Waiting},
+            referrals::{self, Stuck},
             systems, tickets,
         },
     },
@@ -56,6 +57,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const INTERNAL: &str = "internal";
 /// Delivered changes that are forgotten in one go.
 const FORGET: i64 = 5_000;
+/// Referrals of which it is noted in one go that nobody takes them.
+const STUCK: i64 = 200;
 
 /// Sends.
 #[derive(Clone)]
@@ -139,10 +142,13 @@ impl Courier {
                     release(&mut in_hand, &system);
                 }
                 () = tokio::time::sleep(pause) => {
-                    if looks.is_multiple_of(COUNT_EVERY)
-                        && let Err(error) = self.look_after(&mut counted).await
-                    {
-                        tracing::warn!(error = %error.chain(), "what waits could not be counted");
+                    if looks.is_multiple_of(COUNT_EVERY) {
+                        if let Err(error) = self.look_after(&mut counted).await {
+                            tracing::warn!(error = %error.chain(), "what waits could not be counted");
+                        }
+                        if let Err(error) = self.look_for_stuck().await {
+                            tracing::warn!(error = %error.chain(), "what is stuck was not looked for");
+                        }
                     }
                     looks = looks.wrapping_add(1);
                 }
@@ -360,6 +366,41 @@ impl Courier {
         }
         let before = self.clock.real_now() - TimeDelta::days(i64::from(self.config.keep_days));
         changes::forget(&mut conn, before, FORGET).await?;
+        Ok(())
+    }
+
+    /// Nothing is sent to a system that is paused or has no endpoint. A referral that has waited there for so long counts as given
+    /// up, though it waits on: its case has somebody who sees to it then.
+    async fn look_for_stuck(&self) -> Result<()> {
+        let before = self.clock.now() - TimeDelta::hours(i64::from(self.config.untaken_hours));
+        let mut conn = self.db.conn().await?;
+        let found = referrals::stuck(&mut conn, before, STUCK).await?;
+        drop(conn);
+        for Stuck { ticket_id, case_id, system_code } in found {
+            let (ticket, case) = (TicketId(ticket_id), CaseId(case_id));
+            let noted = self
+                .db
+                .transaction(async |tx: &mut Tx<'_>| {
+                    self.undelivered().lock(tx, &[case]).await?;
+                    let stuck = referrals::note_stuck(tx.conn, ticket, before).await?;
+                    if stuck {
+                        self.undelivered().waits(tx, case, &system_code).await?;
+                    }
+                    Ok(stuck)
+                })
+                .await;
+            match noted {
+                Ok(true) => {
+                    tracing::warn!(ticket.id = %ticket, system = %system_code, "nobody takes a referral");
+                }
+                Ok(false) => {}
+                // It holds up none of the others.
+                Err(error) => {
+                    let error = error.chain();
+                    tracing::warn!(ticket.id = %ticket, %error, "a stuck referral was not noted");
+                }
+            }
+        }
         Ok(())
     }
 }

@@ -33,12 +33,13 @@ use crate::{
     store::{
         case_store::CaseStore,
         exchange::{
+            referrals,
             systems::{self, System},
             tickets::{self, Ticket},
         },
         read,
     },
-    verb::{Verb, act, decided, party, refused},
+    verb::{Verb, act, barred, decided, party, refused},
 };
 
 /// How often a push is begun anew because the same number came in at the same time.
@@ -71,8 +72,8 @@ impl Pusher {
     ///
     /// # Errors
     /// `Invalid`; `Forbidden` for what lies outside the places and lines granted to the client, whether its number is known or
-    /// not; `WrongState` for a system that is paused or does not push, and for too many remarks; `Unavailable` when others push
-    /// the same number again and again.
+    /// not; `WrongState` for a system that is paused or does not push, for too many remarks, and for words to a case that is
+    /// archived; `Unavailable` when others push the same number again and again.
     pub async fn push(
         &self,
         caller: &Caller,
@@ -83,9 +84,7 @@ impl Pusher {
         if !system.pushes() {
             return Err(Error::wrong_state(systems::KIND, &system.system_code, "it only takes tickets"));
         }
-        if !system.is_on() {
-            return Err(Error::wrong_state(systems::KIND, &system.system_code, "it is paused"));
-        }
+        system.must_be_on()?;
         for _ in 0..TRIES {
             let plan = self.plan(caller, system, push).await?;
             let done = match meta {
@@ -266,20 +265,7 @@ impl Pusher {
                 return Err(Error::wrong_state(tickets::KIND, id, "it has too many remarks"));
             }
             if pushing.remarked {
-                let world = self.desk.atlas.world();
-                let remark = |case: Case, act: Act<'_>, _: &Caller| case.remark(&act);
-                let verb = Verb::new(world.clone(), case_id, None, remark);
-                let mut commands: Commands<CaseStore> = vec![(case_id, Box::new(verb))];
-                let (own, complaint) = (&record.case, record.case.complaint());
-                let hears = |known: &&CaseRecord| known.case.hears(own.id, complaint.as_ref());
-                if let Some(original) = original.as_ref().filter(hears) {
-                    let words = Words::heard(&self.desk.crypto, own, &push.pushed.text);
-                    let id = original.case.id;
-                    commands.push((id, heard(world, id, own, None, words)));
-                }
-                let records = self.desk.executor.apply(tx, caller, commands).await?;
-                let remarked = records.into_iter().next();
-                record = remarked.ok_or_else(|| Error::internal("a command without its aggregate"))?;
+                record = self.tell(tx, caller, id, &push.pushed.text, (&record, original.as_ref())).await?;
             }
             if pushing.changed {
                 let sealed = seal(&self.desk.crypto, id, &pushing.paper)?;
@@ -290,6 +276,43 @@ impl Pusher {
         }
         let stands = original.as_ref().map_or(&record.case, |original| &original.case);
         Ok(receipt(&record.case, stands, id, &push.ext_no, &mapping, outcome, ticket.taken_at))
+    }
+
+    /// The people of a ticket's case hear what is new, and those of the one that it was merged into. Where the matter is over nobody
+    /// works on it any more: whoever took it from here hears it, or else whoever received it first is reminded.
+    async fn tell(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        ticket: TicketId,
+        text: &str,
+        (own, original): (&CaseRecord, Option<&CaseRecord>),
+    ) -> Result<CaseRecord> {
+        let (world, own) = (self.desk.atlas.world(), &own.case);
+        let stands = original.map_or(own, |original| &original.case);
+        stands.takes_words().map_err(|error| barred(tickets::KIND, ticket, &error))?;
+        let complaint = own.complaint();
+        let hears = original.is_none() || stands.hears(own.id, complaint.as_ref());
+        let over = hears && stands.state.is_finished();
+        let takers = if over { referrals::takers(tx.conn, stands.id).await? } else { Vec::new() };
+        let remark = |case: Case, act: Act<'_>, _: &Caller| case.remark(&act);
+        let verb = Verb::new(world.clone(), own.id, None, remark);
+        let mut commands: Commands<CaseStore> = vec![(own.id, Box::new(verb))];
+        if original.is_some() && hears {
+            let words = Words::heard(&self.desk.crypto, own, text);
+            commands.push((stands.id, heard(world.clone(), stands.id, own, None, words)));
+        }
+        if over && takers.is_empty() {
+            let remind = |case: Case, act: Act<'_>, _: &Caller| case.said_after_end(&act);
+            commands.push((stands.id, Box::new(Verb::new(world, stands.id, None, remind))));
+        }
+        let records = self.desk.executor.apply(tx, caller, commands).await?;
+        if !takers.is_empty() {
+            let (words, now) = (redact(text), self.desk.clock.real_now());
+            referrals::pass_on(&*tx.conn, stands, &takers, ticket, &words, tx.now, now).await?;
+        }
+        let told = records.into_iter().next();
+        told.ok_or_else(|| Error::internal("a command without its aggregate"))
     }
 }
 
@@ -400,6 +423,7 @@ fn receipt(
         outcome: outcome.into(),
         awaits_triage: matches!(stands.state, CaseState::Registered | CaseState::Accepted),
         taken_time: Some(to_proto(taken_at)),
+        over: stands.state.is_finished(),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
         case_store::CaseStore,
         exchange::{
             changes, reports,
-            systems::{self, System},
+            systems::System,
             tickets::{self, Ticket},
         },
         read,
@@ -72,9 +72,7 @@ impl Reporter {
         said: &Said,
         meta: Option<Meta>,
     ) -> Result<pb::ReportTicketStatusResponse> {
-        if !system.is_on() {
-            return Err(Error::wrong_state(systems::KIND, &system.system_code, "it is paused"));
-        }
+        system.must_be_on()?;
         let latest = self.desk.clock.now() + TimeDelta::minutes(AHEAD);
         if said.at.is_some_and(|at| at > latest) {
             return Err(Error::invalid("changed_time", "lies in the future"));

@@ -50,6 +50,7 @@ fn change(waiting: &Waiting, mapping: &Mapping, referral: Option<pb::Referral>) 
         waiting.closed_code.as_deref().map(str::parse).transpose().map_err(Error::internal)?;
     let kind = match waiting.kind.as_str() {
         "referral" => pb::TicketChangeKind::Referral,
+        "remark" => pb::TicketChangeKind::Remark,
         "taken_back" => pb::TicketChangeKind::TakenBack,
         _ => pb::TicketChangeKind::State,
     };
@@ -66,6 +67,7 @@ fn change(waiting: &Waiting, mapping: &Mapping, referral: Option<pb::Referral>) 
         closed_code: closed.map_or(0, |code| codes::closed_code(code).into()),
         change_time: Some(to_proto(waiting.at)),
         referral,
+        remark_redacted: waiting.words.clone().unwrap_or_default(),
     })
 }
 
@@ -116,6 +118,9 @@ pub fn event(change: &pb::TicketChange) -> Result<Vec<u8>> {
             "textRedacted": referral.text_redacted,
             "registeredTime": instant(referral.registered_time.as_ref())?,
         });
+    }
+    if !change.remark_redacted.is_empty() {
+        data["remarkRedacted"] = change.remark_redacted.clone().into();
     }
     let event = json!({
         "specversion": "1.0",
@@ -170,6 +175,7 @@ mod tests {
             state: state.into(),
             closed_code: closed.map(str::to_owned),
             at: "2026-03-02T01:00:00Z".parse().unwrap(),
+            words: None,
         }
     }
 
@@ -244,6 +250,19 @@ mod tests {
             assert_eq!(read["data"]["closedCode"], "CLOSED_CODE_WITHDRAWN");
             assert!(read["data"].get("referral").is_none(), "nothing of what is no longer theirs");
         }
+    }
+
+    #[test]
+    fn words_that_are_passed_on_stand_in_the_change() {
+        let waiting = Waiting {
+            words: Some("又漏了".into()),
+            ..waiting("remark", "handed_off", Some("handed_off"))
+        };
+        let told = change(&waiting, &Mapping::default(), None).unwrap();
+        assert_eq!((told.kind(), told.remark_redacted.as_str()), (pb::TicketChangeKind::Remark, "又漏了"));
+        let read: Value = serde_json::from_slice(&event(&told).unwrap()).unwrap();
+        assert_eq!(read["data"]["kind"], "TICKET_CHANGE_KIND_REMARK");
+        assert_eq!(read["data"]["remarkRedacted"], "又漏了");
     }
 
     #[test]

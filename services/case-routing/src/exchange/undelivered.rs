@@ -1,5 +1,5 @@
-//! Whether a referral gets through is for its case to know: when it is given up somebody is reminded, and no more once it arrived.
-//! Cases are locked before their tickets are.
+//! Whether a referral gets through is for its case to know: when it is given up, or its system does not take it for long, somebody is
+//! reminded, and no more once it arrived. Cases are locked before their tickets are.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     atlas::World,
     domain::{Act, Case, CaseId},
     rpc::Desk,
-    store::{case_store::CaseStore, exchange::tickets},
+    store::{case_store::CaseStore, exchange::referrals},
     verb::Verb,
 };
 
@@ -43,8 +43,18 @@ impl<'a> Undelivered<'a> {
 
     /// A referral of the case is given up; nobody knows that it is there.
     pub async fn given_up(&self, tx: &mut Tx<'_>, case: CaseId, system: &str) -> Result<()> {
+        self.tell(tx, case, system, false).await
+    }
+
+    /// A referral of the case waits in vain for its system to take it, and goes on waiting.
+    pub async fn waits(&self, tx: &mut Tx<'_>, case: CaseId, system: &str) -> Result<()> {
+        self.tell(tx, case, system, true).await
+    }
+
+    async fn tell(&self, tx: &mut Tx<'_>, case: CaseId, system: &str, waits: bool) -> Result<()> {
         let system = system.to_owned();
-        let hears = move |case: Case, act: Act<'_>, _: &Caller| case.referral_undelivered(&system, &act);
+        let hears =
+            move |case: Case, act: Act<'_>, _: &Caller| case.referral_undelivered(&system, waits, &act);
         let verb = Verb::new(self.world.clone(), case, None, hears);
         let commands: Commands<CaseStore> = vec![(case, Box::new(verb))];
         self.executor.apply(tx, self.by, commands).await?;
@@ -54,7 +64,7 @@ impl<'a> Undelivered<'a> {
     /// Referrals of these cases arrived, as their tickets say by now. One of which another is given up still is reminded of that.
     pub async fn arrived(&self, tx: &mut Tx<'_>, cases: &[CaseId]) -> Result<()> {
         for case in cases {
-            if tickets::has_outstanding(tx.conn, *case).await? {
+            if referrals::has_outstanding(tx.conn, *case).await? {
                 continue;
             }
             let hears = |case: Case, act: Act<'_>, _: &Caller| case.referral_arrived(&act);

@@ -35,6 +35,7 @@ use crate::{
         lists,
     },
     tables::{self, ItemContext, Table, item_cells, item_changes, item_header},
+    verb::barred,
 };
 
 /// The RPCs; the grants are those of the lists.
@@ -259,7 +260,7 @@ async fn all(conn: &mut AsyncPgConnection) -> Result<Vec<CatalogueVersion>> {
 fn refused(number: i32, error: DomainError) -> Error {
     match error {
         DomainError::Invalid { field, message } => Error::invalid(field, message),
-        wrong => Error::wrong_state("catalogue_version", number, wrong.to_string()),
+        wrong => barred("catalogue_version", number, &wrong),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     reach,
     store::{
         exchange::{
-            changes,
+            changes, referrals,
             systems::{self, System},
             tickets::{self, Filter},
         },
@@ -66,6 +66,28 @@ impl Exchange {
         own.ok_or_else(|| Error::not_found(systems::KIND, ""))
     }
 
+    /// What the caller's system does not have, behind a place of the list.
+    async fn waiting(
+        &self,
+        caller: &Caller,
+        m: pb::ListTicketChangesRequest,
+    ) -> Result<pb::ListTicketChangesResponse> {
+        let size = page::size(m.page_size, 100, 500)?;
+        let after: Option<i64> = page::decode(&m.page_token)?;
+        let system = self.own(caller).await?;
+        system.must_be_on()?;
+        let (code, units) = (&system.system_code, reach::sending_units(caller));
+        let mut conn = self.desk.db.conn().await?;
+        let mut rows = changes::list(&mut conn, code, &units, after.unwrap_or(0), size + 1).await?;
+        let next_page_token = page::cut(&mut rows, size, |row| row.seq);
+        let world = self.desk.atlas.world();
+        let mut told = Vec::with_capacity(rows.len());
+        for row in &rows {
+            told.push(self.teller.tell(&mut conn, &world, row).await?);
+        }
+        Ok(pb::ListTicketChangesResponse { changes: told, next_page_token })
+    }
+
     async fn acknowledge(
         &self,
         tx: &mut Tx<'_>,
@@ -74,23 +96,25 @@ impl Exchange {
         ids: &[Uuid],
         numbers: &[(Uuid, String)],
     ) -> Result<pb::AckTicketChangesResponse> {
-        let named = changes::named(tx.conn, &system.system_code, ids).await?;
+        let mut named = changes::named(tx.conn, &system.system_code, ids).await?;
         let mut numbered = Vec::new();
         for (place, (change, number)) in numbers.iter().enumerate() {
             if let Some(ticket) = changes::ticket_of(tx.conn, &system.system_code, *change).await? {
                 numbered.push((place, ticket, number));
             }
         }
-        let waiting: Vec<Uuid> = named.iter().map(|(change, _)| *change).collect();
         let of =
             named.iter().map(|(_, ticket)| ticket.0).chain(numbered.iter().map(|(_, ticket, _)| ticket.0));
-        let mut of: Vec<Uuid> = of.collect();
-        of.sort_unstable();
-        of.dedup();
+        let of: Vec<Uuid> = of.collect();
+        // What was referred from where nothing is granted to the client goes on waiting.
+        let of = referrals::within(tx.conn, &of, &reach::sending_units(caller)).await?;
+        named.retain(|(_, ticket)| of.contains(&ticket.0));
+        numbered.retain(|(_, ticket, _)| of.contains(&ticket.0));
+        let waiting: Vec<Uuid> = named.iter().map(|(change, _)| *change).collect();
         // Behind their cases, of which somebody may be reminded.
         let undelivered = Undelivered::of(&self.desk, caller);
-        let tried = tickets::tried(tx.conn, &of).await?;
-        let reminded = undelivered.lock(tx, &tried).await?;
+        let referred = referrals::cases(tx.conn, &of).await?;
+        let reminded = undelivered.lock(tx, &referred).await?;
         // Locked first: a delivery of the same change waits, and finds it done.
         let locked = tickets::lock(&*tx.conn, &of, None).await?;
         for (place, ticket, number) in numbered {
@@ -265,19 +289,7 @@ impl ExchangeService for Exchange {
         request: Request<pb::ListTicketChangesRequest>,
     ) -> RpcResult<pb::ListTicketChangesResponse> {
         let caller = Caller::of(&request)?;
-        let m = request.into_inner();
-        let size = page::size(m.page_size, 100, 500)?;
-        let after: Option<i64> = page::decode(&m.page_token)?;
-        let system = self.own(&caller).await?;
-        let mut conn = self.desk.db.conn().await?;
-        let mut rows = changes::list(&mut conn, &system.system_code, after.unwrap_or(0), size + 1).await?;
-        let next_page_token = page::cut(&mut rows, size, |row| row.seq);
-        let world = self.desk.atlas.world();
-        let mut told = Vec::with_capacity(rows.len());
-        for row in &rows {
-            told.push(self.teller.tell(&mut conn, &world, row).await?);
-        }
-        Ok(Response::new(pb::ListTicketChangesResponse { changes: told, next_page_token }))
+        Ok(Response::new(self.waiting(&caller, request.into_inner()).await?))
     }
 
     async fn ack_ticket_changes(
@@ -299,6 +311,7 @@ impl ExchangeService for Exchange {
         let each = m.numbers.iter().enumerate();
         let numbers = each.map(|(place, number)| forms::number(place, number)).collect::<Result<Vec<_>>>()?;
         let system = self.own(&caller).await?;
+        system.must_be_on()?;
         let done = once(&self.desk.db, &caller, meta, async |tx: &mut Tx<'_>| {
             self.acknowledge(tx, &caller, &system, &ids, &numbers).await
         });

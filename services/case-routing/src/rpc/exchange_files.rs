@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     exchange::reports::Said,
-    store::exchange::{systems, tickets},
+    store::exchange::tickets,
     tables::{Format, Problems, StatusRow, read_statuses},
 };
 
@@ -30,9 +30,7 @@ impl Exchange {
         let mut problems = Problems::default();
         let statuses = read_statuses(&table, &mut problems);
         let system = self.own(caller).await?;
-        if !system.is_on() {
-            return Err(Error::wrong_state(systems::KIND, &system.system_code, "it is paused"));
-        }
+        system.must_be_on()?;
         let mut answer =
             pb::ImportTicketStatusesResponse { rows: size(table.rows.len()), ..Default::default() };
         for row in &statuses.rows {
@@ -89,7 +87,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::tables::text;
+    use crate::{store::exchange::systems, tables::text};
 
     fn row(row: u32, at: Option<&str>) -> StatusRow {
         let at = at.map(|at| at.parse().unwrap());

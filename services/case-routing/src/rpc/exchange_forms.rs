@@ -169,7 +169,11 @@ pub fn refusal(error: &Error) -> pb::PushRefusal {
         }
         _ => error.to_string(),
     };
-    pb::PushRefusal { code: error.code().to_owned(), field, message }
+    let reason = match error {
+        Error::WrongState { code, .. } => code.clone().unwrap_or_default(),
+        _ => String::new(),
+    };
+    pb::PushRefusal { code: error.code().to_owned(), field, message, reason }
 }
 
 /// The number of a referral.

@@ -35,6 +35,7 @@ use crate::{
         lists::{self, VersionRow},
     },
     tables::text,
+    verb::barred,
 };
 
 /// The RPCs.
@@ -332,11 +333,8 @@ impl ResponsibilityService for Responsibilities {
                 // What was in force before it came, with what duties have brought since.
                 let chain = lists::chain(tx.conn, number).await?;
                 let earlier = replaced(&chain, &periods).ok_or_else(|| {
-                    Error::wrong_state(
-                        "list_version",
-                        number,
-                        "no_earlier_list: there is no version to go back to",
-                    )
+                    let message = "no_earlier_list: there is no version to go back to";
+                    Error::barred("list_version", number, "no_earlier_list", message)
                 })?;
                 if chain.len() > 1 || !lists::same_duties(tx.conn, earlier, number).await? {
                     let earlier = found(tx.conn, earlier).await?;
@@ -407,7 +405,7 @@ async fn leads_stand(
         return Ok(());
     };
     let message = format!("no_lead: {}", text("no_lead").1.replace("{}", &bare.to_string()));
-    Err(Error::wrong_state("list_version", number, message))
+    Err(Error::barred("list_version", number, "no_lead", message))
 }
 
 /// What is taken back does not come back by itself: a version that runs as a canary or waits for its day, and was made from it,
@@ -438,6 +436,6 @@ async fn with_periods(conn: &mut AsyncPgConnection, number: i32) -> Result<(Vers
 fn refused(number: i32, error: DomainError) -> Error {
     match error {
         DomainError::Invalid { field, message } => Error::invalid(field, message),
-        wrong => Error::wrong_state("list_version", number, wrong.to_string()),
+        wrong => barred("list_version", number, &wrong),
     }
 }

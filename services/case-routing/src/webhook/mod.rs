@@ -35,6 +35,8 @@ pub struct WebhookConfig {
     pub retry_max_ms: i64,
     /// Failures in a row after which a ticket is given up until an operator says otherwise.
     pub attempts: i32,
+    /// Hours after which a referral counts as given up that its system does not fetch, or that waits because the system is paused.
+    pub untaken_hours: u16,
     /// Days that delivered changes are kept.
     pub keep_days: u16,
 }
@@ -50,6 +52,7 @@ impl Default for WebhookConfig {
             retry_first_ms: 5_000,
             retry_max_ms: 3_600_000,
             attempts: 12,
+            untaken_hours: 24,
             keep_days: 90,
         }
     }

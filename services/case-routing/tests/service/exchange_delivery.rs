@@ -167,6 +167,12 @@ async fn a_ticket_is_given_up_and_retried_and_a_pause_holds_everything_back() {
     world.updates(|change| change.state = pb::ExternalSystemState::Paused.into()).await.unwrap();
     let refused = world.pushes(world.ticket("WH-2")).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
+    let mut call = world.call(&world.client);
+    let refused = call.list_ticket_changes(pb::ListTicketChangesRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "nothing is fetched");
+    let ack = pb::AckTicketChangesRequest { request_id: request_id(), ..Default::default() };
+    let refused = call.ack_ticket_changes(ack).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "nor acknowledged");
     let case = world.case(&failed.case_id).await;
     world.d.resolve(&case).await;
     let paused = world.tickets(pb::SyncState::Paused).await;

@@ -1,4 +1,4 @@
-//! What a client may hand in, also under a number that is known already.
+//! What a client may hand in, also under a number that is known already, and what of that which is referred it hears of.
 
 use chassis::{
     auth::Role,
@@ -9,6 +9,7 @@ use tonic::Code;
 
 use crate::{
     exchange::World,
+    exchange_reports::{referred, report, says, shown},
     mergers::merged_community,
     support::{ITEM, request_id},
 };
@@ -127,5 +128,38 @@ async fn a_client_whose_grant_moved_hands_in_by_the_area_of_a_merged_community()
     assert_eq!(added.outcome(), pb::PushOutcome::Added);
     let elsewhere = pb::PushTicketRequest { request_id: request_id(), ..more };
     assert_eq!(refused(&world, &self::elsewhere(&world), elsewhere).await.0, Code::PermissionDenied);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_referral_of_a_place_that_is_not_granted_does_not_exist_and_holds_up_nothing_of_other_tickets() {
+    let world = World::mapped("", pb::ExchangeDirection::Both).await;
+    let elsewhere = elsewhere(&world);
+    let ticket = referred(&world).await;
+    world.pushes(world.ticket("WH-1")).await.unwrap();
+    let list = async |by: &Persona, page_size| {
+        let request = pb::ListTicketChangesRequest { page_size, ..Default::default() };
+        world.call(by).list_ticket_changes(request).await.unwrap().into_inner()
+    };
+    let all = list(&world.client, 0).await.changes;
+    assert_eq!((all.len(), all[0].kind()), (5, pb::TicketChangeKind::Referral));
+    let first = list(&elsewhere, 1).await;
+    assert_eq!(first.changes, all[1..2], "what it pushed it hears of, wherever that lies");
+    assert!(!first.next_page_token.is_empty());
+    assert_eq!(list(&elsewhere, 0).await.changes, all[1..]);
+
+    let ack = || pb::AckTicketChangesRequest {
+        request_id: request_id(),
+        change_ids: all.iter().map(|change| change.change_id.clone()).collect(),
+        numbers: vec![pb::ReferralNumber { change_id: all[0].change_id.clone(), ext_no: "OUT-1".into() }],
+    };
+    let done = world.call(&elsewhere).ack_ticket_changes(ack()).await.unwrap().into_inner();
+    assert_eq!(done.acknowledged, 4, "all but the referral");
+    let refused = says(&world, &elsewhere, report(&ticket, "R-1", "转办")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    assert_eq!(shown(&world, &ticket.case_id).await, ticket, "it waits");
+    let done = world.call(&world.client).ack_ticket_changes(ack()).await.unwrap().into_inner();
+    assert_eq!(done.acknowledged, 1);
+    assert_eq!(shown(&world, &ticket.case_id).await.ext_no, "OUT-1");
     world.d.service.stop().await;
 }

@@ -1,6 +1,9 @@
 //! What the window handed off by mistake, and takes back.
 
+use std::time::Duration;
+
 use chassis::{
+    Error,
     auth::Role,
     proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
     testing::{Persona, Reply, TestHttp},
@@ -66,6 +69,13 @@ pub async fn reminders(world: &World, case_id: &str) -> Vec<pb::Supervision> {
     known
 }
 
+/// The cases that somebody finds as those of their organisation.
+pub async fn listed(world: &World, by: &Persona) -> Vec<String> {
+    let request = pb::ListCasesRequest { org_id: by.org_id.unwrap().to_string(), ..Default::default() };
+    let page = world.d.cases(by).list_cases(request).await.unwrap().into_inner();
+    page.cases.into_iter().map(|case| case.case_id).collect()
+}
+
 /// The one change that a client's system does not have.
 async fn acknowledges(world: &World, client: &Persona) {
     let mut call = world.call(client);
@@ -85,6 +95,8 @@ async fn an_emergency_that_is_none_comes_back_and_one_that_is_of_another_item_do
     let refused = hands_off(&d, &lamp.case_id, "119").await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("other_item"), "{refused}");
+    let told = Error::from_status(&refused);
+    assert!(matches!(told, Error::WrongState { code: Some(code), .. } if code == "other_item"), "{refused}");
 
     let fire = registered(&d, FIRE).await;
     assert_eq!(fire.state(), pb::CaseState::HandedOff);
@@ -143,11 +155,8 @@ async fn the_window_finds_a_referral_that_was_given_up_in_its_list_until_it_gets
     let http = TestHttp::start(|_| Reply::status(410)).await;
     let world = World::mapped(&http.url("/"), pb::ExchangeDirection::Out).await;
     let ticket = referred(&world).await;
-    let listed = async || {
-        let request = pb::ListCasesRequest { org_id: world.d.station.to_string(), ..Default::default() };
-        let page = world.d.cases(&world.d.window()).list_cases(request).await.unwrap().into_inner();
-        page.cases.into_iter().map(|case| case.case_id).collect::<Vec<String>>()
-    };
+    let window = world.d.window();
+    let listed = async || listed(&world, &window).await;
     world.d.service.wait_for("a reminder", async || listed().await == [ticket.case_id.clone()]).await;
     let [reminder] = &reminders(&world, &ticket.case_id).await[..] else { panic!("one") };
     assert_eq!((reminder.level, reminder.reason_code.as_str()), (0, "referral_undelivered"));
@@ -193,6 +202,80 @@ async fn a_referral_that_is_given_up_though_it_may_have_arrived_is_somebodys_too
     world.call(&world.operator).retry_ticket(retry).await.unwrap();
     let cleared = async || reminders(&world, &ticket.case_id).await.is_empty();
     world.d.service.wait_for("it gets through", cleared).await;
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_referral_that_nobody_fetches_for_a_day_is_somebodys_until_it_is_acknowledged() {
+    let world = World::mapped("", pb::ExchangeDirection::Out).await;
+    let window = world.d.window();
+    let listed = async || listed(&world, &window).await;
+    let ticket = referred(&world).await;
+    world.d.service.clock().advance(Duration::from_secs(23 * 3_600));
+    let later = referred(&world).await;
+    world.d.service.clock().advance(Duration::from_secs(2 * 3_600));
+    let asks = async || listed().await == [ticket.case_id.clone()];
+    world.d.service.wait_for("a reminder", asks).await;
+    let [reminder] = &reminders(&world, &ticket.case_id).await[..] else { panic!("one") };
+    assert_eq!((reminder.level, reminder.reason_code.as_str()), (0, "referral_undelivered"));
+    assert_eq!(reminder.org_id, world.d.station.to_string());
+    let step = steps(&world, &ticket.case_id, "ReferralUndelivered").await;
+    assert_eq!(step, ["转出件迟迟未被对方系统 hotline 接收，仍在等候"], "once");
+    let now = shown(&world, &ticket.case_id).await;
+    assert_eq!((now.sync_state(), now.last_error_code.as_str()), (pb::SyncState::Pending, "not_fetched"));
+    assert_eq!(reminders(&world, &later.case_id).await, [], "its day is not over");
+
+    // It waits on: whoever fetches it, or reports on it, has it.
+    let mut call = world.call(&world.client);
+    let all = call.list_ticket_changes(pb::ListTicketChangesRequest::default()).await.unwrap().into_inner();
+    assert_eq!(all.changes.len(), 2);
+    let ack = pb::AckTicketChangesRequest {
+        request_id: request_id(),
+        change_ids: vec![all.changes[0].change_id.clone()],
+        numbers: Vec::new(),
+    };
+    call.ack_ticket_changes(ack).await.unwrap();
+    assert_eq!((listed().await.len(), reminders(&world, &ticket.case_id).await), (0, vec![]));
+    assert_eq!(shown(&world, &ticket.case_id).await.last_error_code, "");
+    world.d.service.clock().advance(Duration::from_secs(86_400));
+    world.d.service.wait_for("a reminder", async || listed().await == [later.case_id.clone()]).await;
+    says(&world, &world.client, report(&later, "R-1", "转办")).await.unwrap();
+    assert_eq!(listed().await, [""; 0]);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_referral_that_waits_for_a_day_because_its_system_is_paused_is_somebodys_until_it_is_posted() {
+    let http = TestHttp::start(|_| Reply::status(200)).await;
+    let world = World::mapped(&http.url("/"), pb::ExchangeDirection::Out).await;
+    world.updates(|change| change.state = pb::ExternalSystemState::Paused.into()).await.unwrap();
+    let ticket = referred(&world).await;
+    world.d.service.clock().advance(Duration::from_secs(2 * 86_400));
+    let reminded = async || reminders(&world, &ticket.case_id).await.len() == 1;
+    world.d.service.wait_for("somebody is reminded", reminded).await;
+    assert_eq!(listed(&world, &world.d.window()).await, [ticket.case_id.clone()]);
+    let now = shown(&world, &ticket.case_id).await;
+    assert_eq!((now.sync_state(), now.last_error_code.as_str()), (pb::SyncState::Paused, "paused"));
+    assert!(http.received().is_empty());
+    world.updates(|change| change.state = pb::ExternalSystemState::On.into()).await.unwrap();
+    let cleared = async || reminders(&world, &ticket.case_id).await.is_empty();
+    world.d.service.wait_for("it gets through", cleared).await;
+    assert_eq!((http.received().len(), listed(&world, &world.d.window()).await.len()), (1, 0));
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn by_the_line_of_a_system_that_nobody_speaks_for_and_nothing_is_posted_to_no_case_goes() {
+    let world = World::mapped("", pb::ExchangeDirection::Out).await;
+    world.updates(|change| change.client_id = String::new()).await.unwrap();
+    let case = registered(&world.d, ITEM).await;
+    let refused = hands_off(&world.d, &case.case_id, "12345").await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("line_code"), "{refused}");
+    let client = world.client.person_id.to_string();
+    world.updates(|change| change.client_id = client).await.unwrap();
+    hands_off(&world.d, &case.case_id, "12345").await.unwrap();
+    assert_eq!(shown(&world, &case.case_id).await.waiting_count, 1);
     world.d.service.stop().await;
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn too_many() -> tonic::Status {
 }
 
 async fn read(body: Body) -> Result<Vec<u8>, Box<Problem>> {
-    to_bytes(body, MAX_BODY).await.map(Into::into).map_err(|_| Problem::too_large())
+    to_bytes(body, MAX_BODY).await.map(Into::into).map_err(|_| Problem::too_large(MAX_BODY))
 }
 
 async fn unary(

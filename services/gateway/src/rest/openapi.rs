@@ -71,12 +71,12 @@ fn operation(binding: &Binding, schemas: &mut Schemas) -> Value {
         );
     }
     let comment = comment(&method.parent_file(), method.path());
-    let (summary, description) = comment.split_once('\n').unwrap_or((&comment, ""));
+    let (summary, description) = first_sentence(&comment);
     let mut operation = json!({
         "operationId": method.name(),
         "tags": [method.parent_service().name()],
-        "summary": summary.trim(),
-        "description": description.trim(),
+        "summary": summary,
+        "description": description,
         "responses": {
             "200": {
                 "description": "Done.",
@@ -101,6 +101,14 @@ fn operation(binding: &Binding, schemas: &mut Schemas) -> Value {
         operation["security"] = json!([]);
     }
     operation
+}
+
+/// The first sentence of a comment, and what follows.
+fn first_sentence(comment: &str) -> (&str, &str) {
+    let mut stops = comment.match_indices('.').map(|(at, _)| at + 1);
+    let end = stops.find(|end| comment[*end..].chars().next().is_none_or(char::is_whitespace));
+    let (first, rest) = comment.split_at(end.unwrap_or(comment.len()));
+    (first, rest.trim_start())
 }
 
 fn is_public(method: &MethodDescriptor) -> bool {
@@ -145,6 +153,10 @@ fn problem() -> Value {
                 },
             },
             "retryAfterMs": { "type": "integer" },
+            "reason": {
+                "type": "string",
+                "description": "Which of the refusals it is that the description of the operation names, such as `recused`.",
+            },
         },
     })
 }
@@ -167,7 +179,8 @@ mod tests {
                     "{} twice",
                     operation["operationId"]
                 );
-                assert_ne!(operation["summary"], "", "{} has no comment", operation["operationId"]);
+                let summary = operation["summary"].as_str().expect("a summary");
+                assert!(summary.ends_with('.') && !summary.contains('\n'), "{summary}: no sentence");
             }
         }
         assert_eq!(operations, bindings.iter().count());
@@ -178,6 +191,25 @@ mod tests {
         }
         let update = &document["components"]["schemas"]["identity.v1.UpdateUnitRequest"];
         assert_eq!(update["properties"]["updateMask"]["type"], "string", "as the JSON mapping has it");
+    }
+
+    #[test]
+    fn the_summary_is_the_first_sentence_and_the_description_the_rest() {
+        assert_eq!(
+            first_sentence("Takes `a.b` and 1.5 in, by its list. NOT_FOUND. And\n\nmore."),
+            ("Takes `a.b` and 1.5 in, by its list.", "NOT_FOUND. And\n\nmore.")
+        );
+        assert_eq!(first_sentence("All of them."), ("All of them.", ""));
+        assert_eq!(first_sentence("no sentence"), ("no sentence", ""));
+        let bindings = Bindings::from_descriptors().expect("the annotations are usable");
+        let document = document(&bindings, "http://127.0.0.1:8080");
+        let update = &document["paths"]["/v1/external-systems/{system_code}:update"]["post"];
+        assert_eq!(
+            update["summary"],
+            "Replaces what is set of a system: names, direction, state, client, endpoint and lines, all of them or those \
+             that `update_mask` names."
+        );
+        assert!(update["description"].as_str().expect("text").starts_with("The state is a switch"));
     }
 
     /// The file is validated against the OpenAPI 3.1 schema by `infra/test`.

@@ -211,7 +211,9 @@ async fn unknown_paths_wrong_verbs_and_too_large_bodies_are_refused() {
 
     let response = edge.post("/v1/cases").body(vec![b' '; (1 << 20) + 1]).send().await.expect("an answer");
     assert_eq!(response.status(), 413);
-    assert_eq!(json(response).await["detail"], "the body is too large");
+    let problem = json(response).await;
+    assert_eq!(problem["detail"], "body: has at most 1 MiB");
+    assert_eq!(problem["errors"], serde_json::json!([{ "field": "body", "message": "has at most 1 MiB" }]));
     assert!(edge.services.calls("RegisterCase").is_empty());
 }
 

@@ -169,10 +169,9 @@ impl Offer {
     /// # Errors
     /// `WrongState` where the verb is not allowed.
     pub fn turn(&self, verb: Verb, now: Timestamp) -> Result<Self> {
-        let state = self.state.after(verb).ok_or_else(|| Error::WrongState {
-            kind: "offer",
-            id: self.id.to_string(),
-            message: format!("{} is not possible when {}", verb.as_str(), self.state.as_str()),
+        let state = self.state.after(verb).ok_or_else(|| {
+            let message = format!("{} is not possible when {}", verb.as_str(), self.state.as_str());
+            Error::wrong_state("offer", self.id.to_string(), message)
         })?;
         Ok(Self { state, version: self.version + 1, updated_at: now, ..self.clone() })
     }
@@ -190,11 +189,7 @@ impl Offer {
     /// `WrongState` after the deadline or in another state.
     pub fn accept(&self, now: Timestamp) -> Result<Self> {
         if now > self.due_at && self.state == OfferState::Offered {
-            return Err(Error::WrongState {
-                kind: "offer",
-                id: self.id.to_string(),
-                message: "the deadline has passed".into(),
-            });
+            return Err(Error::wrong_state("offer", self.id.to_string(), "the deadline has passed"));
         }
         self.turn(Verb::Accept, now)
     }

@@ -13,13 +13,13 @@ mod sync_tests;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    case::Case,
+    case::{Case, Supervision},
     codes::{CaseState, ClosedCode},
     error::Result,
     event::{Emitted, Timestamp},
     ids::TicketId,
     supplement::Materials,
-    work::{Act, Decision, Work},
+    work::{Act, Decision, Party, Work},
 };
 
 pub use self::{
@@ -29,6 +29,9 @@ pub use self::{
     reported::{Reported, Reporting},
     sync::{Backoff, Failure, Sync, SyncState},
 };
+
+/// Why somebody is reminded of words that came when the case was over.
+pub(super) const SAID_AFTER_END: &str = "said_after_end";
 
 /// Another system hears what becomes of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,8 +82,9 @@ impl Case {
     /// and the step tells its people to look.
     ///
     /// # Errors
-    /// As for the supplement.
+    /// As for the supplement; `Guard(case_archived)`.
     pub fn remark(self, act: &Act<'_>) -> Result<Decision> {
+        self.takes_words()?;
         let mut work = Work::begin(self, act);
         if work.case.state == CaseState::NeedSupplement {
             // Words, without codes to compare with the list: the ticket is where they are kept.
@@ -89,5 +93,24 @@ impl Case {
         }
         work.case.remarked_at = Some(work.now);
         Ok(work.finish_with("TicketRemarked", None))
+    }
+
+    /// Another system said more about a case that is over, which nobody looks at any more: whoever received it is reminded, or where
+    /// that is complained of whoever dispatches instead, once until they answer. Not of one that was merged, whose words are heard
+    /// where the matter is worked on.
+    ///
+    /// # Errors
+    /// None that can be brought about.
+    pub fn said_after_end(self, act: &Act<'_>) -> Result<Decision> {
+        let rests = matches!(self.state, CaseState::Merged | CaseState::Archived);
+        let reminded = self.supervisions.iter().any(Supervision::waits_for_reader);
+        if !self.state.is_finished() || rests || reminded {
+            return Ok(Decision { case: self, events: Vec::new(), timeline: Vec::new() });
+        }
+        let mut work = Work::begin(self, act);
+        work.by = Party::system();
+        let org = work.stands_in();
+        work.supervise_org(0, SAID_AFTER_END, None, None, Some(org));
+        Ok(work.finish())
     }
 }

@@ -57,21 +57,22 @@ impl Case {
     }
 
     /// What the case was referred by is not delivered, as far as anybody knows, and is not tried any more until an operator retries
-    /// it: its people read that.
+    /// it, or waits in vain for its system to take it: its people read that.
     /// Nobody has the case then and no clock runs, so whoever received it is reminded, or where that is complained of whoever
     /// dispatches instead: to have it retried, or to take the case back.
     ///
     /// # Errors
     /// None that can be brought about.
-    pub fn referral_undelivered(self, system: &str, act: &Act<'_>) -> Result<Decision> {
+    pub fn referral_undelivered(self, system: &str, waits: bool, act: &Act<'_>) -> Result<Decision> {
         let reminded = self.is_undelivered();
         let mut work = Work::begin(self, act);
         work.by = Party::system();
         if work.case.state == CaseState::HandedOff && !reminded {
-            let org = work.dispatches_instead().unwrap_or(work.case.first_receiver);
+            let org = work.stands_in();
             work.supervise_org(0, UNDELIVERED, None, None, Some(org));
         }
-        let reason = Reason::new("referral_given_up").with("system", system);
+        let code = if waits { "referral_not_taken" } else { "referral_given_up" };
+        let reason = Reason::new(code).with("system", system);
         Ok(work.finish_with(GIVEN_UP, Some(reason)))
     }
 
@@ -178,7 +179,8 @@ impl Work<'_> {
             self.case.returned_lines.push(line_code.clone());
         }
         self.emit(DomainEvent::CaseReturnedFromReferral { line_code }, Some(reason), None);
-        self.clear_supervisions(is_undelivered);
+        // Nobody is reminded of words either: whoever gets the case reads them.
+        self.clear_supervisions(|known| is_undelivered(known) || known.is_about_words());
         // The supervision of what was late went with it.
         for (kind, _) in [promised, dispatch].into_iter().flatten().filter(|(_, overdue)| *overdue) {
             self.supervise(if kind == ClockKind::Rework { 2 } else { 1 }, "overdue", Some(kind), None);

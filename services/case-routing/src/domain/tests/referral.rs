@@ -102,7 +102,7 @@ fn whoever_received_a_case_is_reminded_of_its_referral_that_does_not_get_through
         let case = world.triaged("stairs");
         let case = Case { complained_of, ..referred(&mut world, case) };
         assert_eq!(case.asked_orgs(), [], "it is elsewhere");
-        let told = case.referral_undelivered("hotline", &world.system()).unwrap();
+        let told = case.referral_undelivered("hotline", false, &world.system()).unwrap();
         assert_eq!(names(&told), ["SupervisionIssued"]);
         let steps: Vec<&str> = told.timeline.iter().map(|step| step.event.as_str()).collect();
         assert_eq!(steps, ["SupervisionIssued", "ReferralUndelivered"]);
@@ -119,9 +119,12 @@ fn whoever_received_a_case_is_reminded_of_its_referral_that_does_not_get_through
         assert_eq!(violations(&case), Vec::<&str>::new());
 
         // Given up once more after it was retried: read again, and nobody is reminded twice.
-        let again = case.clone().referral_undelivered("hotline", &world.official(STATION)).unwrap();
+        let again = case.clone().referral_undelivered("hotline", false, &world.official(STATION)).unwrap();
         assert_eq!((names(&again), again.timeline.len()), (vec![], 1));
         assert_eq!(again.timeline[0].actor, PersonRef::system(), "whoever looks");
+        let waits = again.case.clone().referral_undelivered("hotline", true, &world.system()).unwrap();
+        let reason = waits.timeline[0].reason.as_ref().unwrap();
+        assert_eq!(reason.render(Language::Chinese), "转出件迟迟未被对方系统 hotline 接收，仍在等候");
 
         let arrived = again.case.clone().referral_arrived(&world.system()).unwrap();
         assert_eq!(names(&arrived), ["SupervisionCleared"]);
@@ -140,6 +143,6 @@ fn nobody_is_reminded_of_a_referral_once_its_case_is_here_again() {
     let mut world = World::new();
     let case = world.triaged("stairs");
     let case = referred(&mut world, case).take_back("by_mistake", &world.official(STATION)).unwrap().case;
-    let told = case.referral_undelivered("hotline", &world.system()).unwrap();
+    let told = case.referral_undelivered("hotline", false, &world.system()).unwrap();
     assert_eq!((names(&told), told.case.is_undelivered()), (vec![], false));
 }

@@ -124,6 +124,58 @@ fn what_another_system_adds_is_the_supplement_and_its_ticket_says_where() {
 }
 
 #[test]
+fn of_words_that_come_when_a_case_is_over_whoever_received_it_is_reminded_until_they_answer() {
+    let mut world = World::new();
+    let closed = world.closed("street_light");
+    let declined = world.registered().decline("out_of_scope", "petition", &world.official(STATION)).unwrap();
+    let withdrawn = world.registered().withdraw("solved_itself", None, &world.resident()).unwrap();
+    let left = world.triaged("street_light");
+    let left = left.hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap();
+    for case in [closed, declined.case, withdrawn.case, left.case] {
+        assert_eq!(case.asked_orgs(), [], "it is over");
+        let told = case.said_after_end(&world.official(URBAN)).unwrap();
+        assert_eq!(names(&told), ["SupervisionIssued"]);
+        assert_eq!(told.timeline[0].actor, PersonRef::system());
+        let reason = told.timeline[0].reason.as_ref().unwrap();
+        assert!(reason.render(Language::Chinese).contains("补充"), "{reason:?}");
+        let case = told.case;
+        let known = case.supervisions.last().unwrap().clone();
+        let whom = (known.level, case.supervised(&known), case.asked_orgs());
+        assert_eq!(whom, (0, STATION, vec![STATION]), "whoever leads or led it");
+        assert_eq!(violations(&case), Vec::<&str>::new());
+
+        let again = case.clone().said_after_end(&world.system()).unwrap();
+        assert_eq!((again.events.len(), again.case), (0, case.clone()), "once");
+        let answer = case.answer_supervision(known.id, "told_them", None, &world.official(STATION));
+        let more = answer.unwrap().case.said_after_end(&world.system()).unwrap();
+        assert_eq!(names(&more), ["SupervisionIssued"], "of what came after the answer");
+    }
+}
+
+#[test]
+fn nobody_is_reminded_of_words_where_somebody_reads_them_and_an_archived_case_takes_none() {
+    let mut world = World::new();
+    let open = world.in_progress("street_light");
+    let same = open.clone().said_after_end(&world.system()).unwrap();
+    assert_eq!((same.events.len(), same.case), (0, open));
+
+    let closed = world.closed("street_light").said_after_end(&world.system()).unwrap().case;
+    let opened = closed.clone().reopen("new_facts", &world.resident()).unwrap();
+    assert!(names(&opened).contains(&"SupervisionCleared"), "whoever gets it reads them");
+    let left = world.triaged("street_light");
+    let left = left.hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap().case;
+    let left = left.said_after_end(&world.system()).unwrap().case;
+    let back = left.take_back("by_mistake", &world.official(STATION)).unwrap();
+    assert_eq!(names(&back), ["CaseReturnedFromReferral", "SupervisionCleared"]);
+
+    world.wait(chrono::TimeDelta::days(101));
+    let archived = world.tick(closed).case;
+    assert_eq!(archived.state, CaseState::Archived);
+    assert_eq!(guard(archived.clone().remark(&world.system())), "case_archived");
+    assert!(archived.said_after_end(&world.system()).unwrap().events.is_empty());
+}
+
+#[test]
 fn an_emergency_is_handed_over_when_it_is_registered() {
     let mut world = World::new();
     let register = RegisterCase { item_code: Some("fire".into()), ..world.register() };

@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{joined, tickets};
+use super::{joined, referrals, tickets};
 use crate::{
     domain::{
         CaseState, ClosedCode, TicketId,
@@ -37,7 +37,7 @@ pub async fn save(conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> R
             take_back(conn, record, now).await?;
         }
         if let Some(line) = &record.pending.handed_off {
-            refer(conn, record, line, now).await?;
+            referrals::refer(conn, record, line, now).await?;
         }
     }
     let joined = joined::reports(conn, changes).await?;
@@ -79,58 +79,6 @@ async fn insert(mut conn: &AsyncPgConnection, record: &CaseRecord, ticket: &NewT
     }
 }
 
-#[derive(QueryableByName)]
-struct TakerRow {
-    #[diesel(sql_type = Text)]
-    system_code: String,
-    #[diesel(sql_type = Integer)]
-    mapping_version: i32,
-}
-
-/// The systems that take the line get the case, unless it came from them.
-async fn refer(mut conn: &AsyncPgConnection, record: &CaseRecord, line: &str, now: Timestamp) -> Result<()> {
-    let takers: Vec<TakerRow> = cached(
-        "SELECT s.system_code, COALESCE((SELECT m.mapping_version FROM external_mappings m \
-         WHERE m.system_code = s.system_code AND m.state = 'in_force'), 0) AS mapping_version \
-         FROM external_systems s WHERE $2 = ANY (s.line_codes) AND s.direction <> 'in' \
-         AND NOT EXISTS (SELECT 1 FROM external_tickets t WHERE t.case_id = $1 AND t.system_code = s.system_code \
-         AND NOT (t.direction = 'out' AND t.returned))",
-    )
-    .bind::<SqlUuid, _>(record.case.id.0)
-    .bind::<Text, _>(line)
-    .load(&mut conn)
-    .await?;
-    for taker in takers {
-        let ticket = new_id();
-        cached(
-            "INSERT INTO external_tickets (ticket_id, system_code, case_id, case_no, direction, mapping_version, class_code, \
-             class_name, area_code, remark_count, taken_at, sync_state, waiting, attempts, due_at, last_error) \
-             VALUES ($1, $2, $3, $4, 'out', $5, '', '', '', 0, $6, 'pending', 1, 0, $7, '')",
-        )
-        .bind::<SqlUuid, _>(ticket)
-        .bind::<Text, _>(&taker.system_code)
-        .bind::<SqlUuid, _>(record.case.id.0)
-        .bind::<Text, _>(&record.case.case_no)
-        .bind::<Integer, _>(taker.mapping_version)
-        .bind::<Timestamptz, _>(record.case.updated_at)
-        .bind::<Timestamptz, _>(now)
-        .execute(&mut conn)
-        .await?;
-        cached(
-            "INSERT INTO ticket_changes (change_id, ticket_id, number, kind, state, closed_code, at) \
-             VALUES ($1, $2, 1, 'referral', $3, $4, $5)",
-        )
-        .bind::<SqlUuid, _>(new_id())
-        .bind::<SqlUuid, _>(ticket)
-        .bind::<Text, _>(record.case.state.as_str())
-        .bind::<Nullable<Text>, _>(record.case.closed_code.map(|code| code.as_str()))
-        .bind::<Timestamptz, _>(record.case.updated_at)
-        .execute(&mut conn)
-        .await?;
-    }
-    Ok(())
-}
-
 /// The case goes on here, and none of the systems that it was referred to is waited for. Whoever has not sent it back is told to
 /// stop; what did not reach its system does not any more, and is told nothing as long as it does not turn out to be there. Of what is
 /// in hand that is seen when the delivery ends, or by the next sender if nobody notes how.
@@ -149,14 +97,15 @@ async fn take_back(mut conn: &AsyncPgConnection, record: &CaseRecord, now: Times
     let ids: Vec<Uuid> = rows.iter().map(|row| row.ticket_id).collect();
     let in_hand: Vec<Uuid> = rows.iter().filter(|row| row.in_hand).map(|row| row.ticket_id).collect();
     // Kept: who has fetched it may still acknowledge it.
-    let rows: Vec<TicketRow> = cached(
-        "UPDATE ticket_changes SET delivered_at = $2 WHERE ticket_id = ANY ($1) AND delivered_at IS NULL RETURNING ticket_id",
+    let rows: Vec<KindRow> = cached(
+        "UPDATE ticket_changes SET delivered_at = $2 WHERE ticket_id = ANY ($1) AND delivered_at IS NULL RETURNING ticket_id, kind",
     )
     .bind::<Array<SqlUuid>, _>(ids.as_slice())
     .bind::<Timestamptz, _>(now)
     .load(&mut conn)
     .await?;
-    let unsent: Vec<Uuid> = rows.iter().map(|row| row.ticket_id).collect();
+    let unsent = rows.iter().filter(|row| row.kind == "referral");
+    let unsent: Vec<Uuid> = unsent.map(|row| row.ticket_id).collect();
     let locked = tickets::lock(conn, &ids, None).await?;
     let there = locked.iter().filter(|(id, sync)| !unsent.contains(&id.0) || sync.maybe_there);
     let told = tell_taken_back(conn, &there.map(|(id, _)| id.0).collect::<Vec<_>>()).await?;
@@ -169,7 +118,8 @@ async fn take_back(mut conn: &AsyncPgConnection, record: &CaseRecord, now: Times
 }
 
 /// Tells the systems of these tickets that they were taken back, of those that were, each once: the last change of a ticket, behind
-/// the referral, which is its first. For those known to be there; they are locked. Gives the ones that have one change more.
+/// the referral, which is its first, and the words that were passed on. For those known to be there; they are locked. Gives the ones
+/// that have one change more.
 pub async fn tell_taken_back(mut conn: &AsyncPgConnection, tickets: &[Uuid]) -> Result<Vec<TicketId>> {
     if tickets.is_empty() {
         return Ok(Vec::new());
@@ -177,9 +127,9 @@ pub async fn tell_taken_back(mut conn: &AsyncPgConnection, tickets: &[Uuid]) -> 
     let rows: Vec<TicketRow> = cached(
         "WITH owed AS (UPDATE external_tickets AS t SET taken_back_told = true FROM unnest($1, $2) AS o (ticket_id, change_id) \
          WHERE t.ticket_id = o.ticket_id AND t.taken_back_at IS NOT NULL AND NOT t.taken_back_told \
-         RETURNING t.ticket_id, o.change_id, t.taken_back_at) \
+         RETURNING t.ticket_id, o.change_id, t.taken_back_at, t.passed_on) \
          INSERT INTO ticket_changes (change_id, ticket_id, number, kind, state, closed_code, at) \
-         SELECT change_id, ticket_id, 2, 'taken_back', $3, $4, taken_back_at FROM owed RETURNING ticket_id",
+         SELECT change_id, ticket_id, passed_on + 2, 'taken_back', $3, $4, taken_back_at FROM owed RETURNING ticket_id",
     )
     .bind::<Array<SqlUuid>, _>(tickets)
     .bind::<Array<SqlUuid>, _>(tickets.iter().map(|_| new_id()).collect::<Vec<_>>())
@@ -196,6 +146,14 @@ struct TakenBackRow {
     ticket_id: Uuid,
     #[diesel(sql_type = Bool)]
     in_hand: bool,
+}
+
+#[derive(QueryableByName)]
+struct KindRow {
+    #[diesel(sql_type = SqlUuid)]
+    ticket_id: Uuid,
+    #[diesel(sql_type = Text)]
+    kind: String,
 }
 
 #[derive(QueryableByName)]
@@ -258,7 +216,7 @@ pub struct Waiting {
     pub mapping_version: i32,
     #[diesel(sql_type = Integer)]
     pub number: i32,
-    /// state, referral, taken_back
+    /// state, referral, remark, taken_back
     #[diesel(sql_type = Text)]
     pub kind: String,
     #[diesel(sql_type = Text)]
@@ -267,13 +225,16 @@ pub struct Waiting {
     pub closed_code: Option<String>,
     #[diesel(sql_type = Timestamptz)]
     pub at: Timestamp,
+    /// Of a remark: the words, redacted.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub words: Option<String>,
 }
 
 macro_rules! waiting {
     ($rest:literal) => {
         concat!(
             "SELECT c.seq, c.change_id, c.ticket_id, t.case_id, t.system_code, t.ext_no, t.case_no, t.mapping_version, \
-             c.number, c.kind, c.state, c.closed_code, c.at \
+             c.number, c.kind, c.state, c.closed_code, c.at, c.words \
              FROM ticket_changes c JOIN external_tickets t ON t.ticket_id = c.ticket_id WHERE c.delivered_at IS NULL AND ",
             $rest
         )
@@ -289,19 +250,25 @@ pub async fn first(conn: &mut AsyncPgConnection, ticket: TicketId) -> Result<Opt
     Ok(found.optional()?)
 }
 
-/// What a system does not have, behind a place of the list.
+/// What a system does not have, behind a place of the list, as far as its client, which is granted these units, may know of it: of
+/// referrals what lies there ([`referrals::within`]).
 pub async fn list(
     conn: &mut AsyncPgConnection,
     system: &str,
+    units: &[Uuid],
     after: i64,
     limit: i64,
 ) -> Result<Vec<Waiting>> {
-    let found = cached(waiting!("t.system_code = $1 AND c.seq > $2 ORDER BY c.seq LIMIT $3"))
-        .bind::<Text, _>(system)
-        .bind::<BigInt, _>(after)
-        .bind::<BigInt, _>(limit)
-        .load(conn)
-        .await?;
+    let found = cached(waiting!(
+        "t.system_code = $1 AND c.seq > $2 AND (t.direction = 'in' OR EXISTS \
+         (SELECT FROM cases k WHERE k.case_id = t.case_id AND k.place_path && $4)) ORDER BY c.seq LIMIT $3"
+    ))
+    .bind::<Text, _>(system)
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(limit)
+    .bind::<Array<SqlUuid>, _>(units)
+    .load(conn)
+    .await?;
     Ok(found)
 }
 

@@ -50,6 +50,14 @@ impl System {
         self.state == "on"
     }
 
+    /// Nothing goes either way while it is paused.
+    ///
+    /// # Errors
+    /// `WrongState` then.
+    pub fn must_be_on(&self) -> Result<()> {
+        if self.is_on() { Ok(()) } else { Err(Error::wrong_state(KIND, &self.system_code, "it is paused")) }
+    }
+
     /// Whether it may hand tickets in.
     pub fn pushes(&self) -> bool {
         self.direction != "out"
@@ -93,12 +101,13 @@ struct LineRow {
     taken: bool,
 }
 
-/// Whether some system takes a case that is handed off by a line; not the one that it came from.
+/// Whether some system takes a case that is handed off by a line; not the one that it came from, nor one that nothing is posted to
+/// and for which nobody could fetch it.
 pub async fn take_line(conn: &mut AsyncPgConnection, line: &str, case: Uuid) -> Result<bool> {
     let row: LineRow = cached(
-        "SELECT EXISTS (SELECT FROM external_systems s WHERE $1 = ANY (s.line_codes) AND s.direction <> 'in' AND NOT EXISTS \
-         (SELECT FROM external_tickets t WHERE t.case_id = $2 AND t.system_code = s.system_code \
-         AND NOT (t.direction = 'out' AND t.returned))) AS taken",
+        "SELECT EXISTS (SELECT FROM external_systems s WHERE $1 = ANY (s.line_codes) AND s.direction <> 'in' \
+         AND (s.endpoint <> '' OR s.client_id IS NOT NULL) AND NOT EXISTS (SELECT FROM external_tickets t \
+         WHERE t.case_id = $2 AND t.system_code = s.system_code AND NOT (t.direction = 'out' AND t.returned))) AS taken",
     )
     .bind::<Text, _>(line)
     .bind::<SqlUuid, _>(case)

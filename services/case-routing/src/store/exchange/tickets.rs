@@ -336,44 +336,6 @@ pub async fn others_returned(conn: &mut AsyncPgConnection, case: CaseId, but: Ti
     Ok(row.alone)
 }
 
-#[derive(QueryableByName)]
-struct GivenUpRow {
-    #[diesel(sql_type = Bool)]
-    given_up: bool,
-}
-
-/// Whether a referral of a case failed and has not got through since; the case is locked.
-pub async fn has_outstanding(conn: &mut AsyncPgConnection, case: CaseId) -> Result<bool> {
-    let row: GivenUpRow = cached(
-        "SELECT EXISTS (SELECT 1 FROM external_tickets t JOIN ticket_changes c ON c.ticket_id = t.ticket_id \
-         WHERE t.case_id = $1 AND t.direction = 'out' AND t.last_error <> '' \
-         AND c.kind = 'referral' AND c.delivered_at IS NULL) AS given_up",
-    )
-    .bind::<SqlUuid, _>(case.0)
-    .get_result(conn)
-    .await?;
-    Ok(row.given_up)
-}
-
-#[derive(QueryableByName)]
-struct CaseRow {
-    #[diesel(sql_type = SqlUuid)]
-    case_id: Uuid,
-}
-
-/// The cases of those referrals among tickets of which a delivery was tried.
-pub async fn tried(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<Vec<CaseId>> {
-    use diesel::sql_types::Array;
-    let rows: Vec<CaseRow> = cached(
-        "SELECT DISTINCT case_id FROM external_tickets WHERE ticket_id = ANY ($1) AND direction = 'out' \
-         AND (attempts > 0 OR in_hand OR last_error <> '')",
-    )
-    .bind::<Array<SqlUuid>, _>(ids)
-    .load(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| CaseId(row.case_id)).collect())
-}
-
 /// Gives a referral the number that the other system has for it; another one stays.
 pub async fn number(conn: &mut AsyncPgConnection, id: TicketId, ext_no: &str) -> Result<()> {
     let done = cached("UPDATE external_tickets SET ext_no = $2 WHERE ticket_id = $1 AND ext_no IS NULL")

@@ -61,7 +61,10 @@ impl Line {
             text.push_str(&format!(", {} waiting", self.waiting));
         }
         if !self.last_error.is_empty() {
-            text.push_str(&format!(", {} after {} attempts", self.last_error, self.attempts));
+            text.push_str(&format!(", {}", self.last_error));
+        }
+        if self.attempts > 0 {
+            text.push_str(&format!(" after {} attempts", self.attempts));
         }
         text
     }
@@ -178,6 +181,8 @@ mod tests {
             ..ticket
         };
         assert_eq!(Line::of(&referral).text(), "t-1 hotline (no number) 420103-20260302-000001 out synced");
+        let waits = ExternalTicket { last_error_code: "not_fetched".into(), ..referral.clone() };
+        assert!(Line::of(&waits).text().ends_with(" out synced, not_fetched"), "nobody tried");
         let reported = ExternalTicket { external_status: "办结".into(), ..referral };
         assert!(Line::of(&reported).text().ends_with(" out synced, there 办结"));
         let taken_back = ExternalTicket { taken_back_time: Some(Default::default()), ..reported };
