@@ -1,6 +1,7 @@
 //! What wins, what is refused, and what does not print.
 
 use super::*;
+use crate::{inbox::RunnerConfig, outbox::RelayConfig};
 
 fn with(file: &str, vars: &[(&str, &str)]) -> anyhow::Result<ServiceConfig> {
     let dir = std::env::temp_dir().join(format!("jh-config-{}", crate::clock::new_id().simple()));
@@ -23,6 +24,19 @@ fn defaults_name_the_service_its_port_and_its_database() {
     assert_eq!(config.database.url.expose_secret(), "postgres://jianghan@127.0.0.1/case_routing");
     assert_eq!(config.addresses["staffing"], "http://127.0.0.1:8103");
     assert!(config.bus.amqp_url.is_none() && !config.allow_time_travel);
+}
+
+#[test]
+fn what_is_promised_holds_where_nothing_else_is_said() {
+    let config = ServiceConfig::read("case-routing", |_| None).unwrap();
+    // A relay or a consumer that stands still is replaced within five seconds: every third of its lease others ask for it.
+    for lease in [RelayConfig::from(&config.spine).lease, RunnerConfig::from(&config.spine).lease] {
+        assert!(lease + lease / 3 < Duration::from_secs(5), "{lease:?}");
+    }
+    // A repeated request or event is known again for thirty days.
+    assert_eq!(config.spine.keep_days, 30);
+    // Told to stop, a process has ended within 25 seconds; calls in hand have but a part of them.
+    assert!(Duration::from_millis(config.grpc.stop_timeout_ms) < Duration::from_secs(25));
 }
 
 #[test]

@@ -36,8 +36,11 @@ const SERVE: &str = "CHASSIS_TEST_SERVE";
 /// Tells the binary to be a test that has telemetry and fails.
 const FAIL: &str = "CHASSIS_TEST_FAIL";
 
-/// How long a start or an end may take before it hangs.
+/// How long a start may take before it hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Whoever tells a process to stop is promised that it has ended by then.
+const STOP: Duration = Duration::from_secs(25);
 
 /// What a panic says.
 const SECRET: &str = "the secret is 42";
@@ -142,14 +145,14 @@ impl Process {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
-    /// Waits for its end; gives the exit code.
+    /// Waits for its end, told to stop; gives the exit code.
     async fn ended(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STOP;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(Instant::now() < deadline, "still running after {PATIENCE:?}");
+            assert!(Instant::now() < deadline, "still running after {STOP:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

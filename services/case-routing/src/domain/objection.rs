@@ -300,10 +300,10 @@ impl Work<'_> {
         }
     }
 
-    /// The same task is issued again; it cannot be objected to a second time.
+    /// The same task is issued again; it cannot be objected to a second time. Who had signed for it stays known: it had the
+    /// case in hand, and checks nothing of it (C-4).
     pub(super) fn issue_again(&mut self, task: TaskId) -> Result<()> {
         self.move_task(task, TaskState::Issued)?;
-        self.task_mut(task)?.signed_at = None;
         self.start_clock(ClockKind::Sign, Some(task), self.sla().sign);
         let called = self.case.task(task)?.whistle;
         if called.is_some_and(|score| score.reported_in_time.is_none()) {

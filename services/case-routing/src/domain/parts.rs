@@ -32,6 +32,7 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "is_default")]
     pub mandatory: bool,
     pub issued_at: Timestamp,
+    /// When it was signed for last; a task that its organisation was made to keep is to be signed for anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

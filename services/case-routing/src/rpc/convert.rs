@@ -13,7 +13,8 @@ use crate::{
     domain::{
         AssignmentView, CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, Language, Objection,
         ObjectionState, Offer, Point, Position, Rating, Reason, RoutingDecision, Stage, Suggestion,
-        Supervision, Suspension, Task, TimelineEntry, TriageDecision, Urgency, Verification, WhistleScore,
+        Supervision, Suspension, Task, TaskState, TimelineEntry, TriageDecision, Urgency, Verification,
+        WhistleScore,
     },
     editions::Edition,
     record::CaseRecord,
@@ -272,7 +273,7 @@ pub fn task(task: &Task) -> pb::Task {
         worker_ref: text(shown.and_then(|shown| shown.worker.as_ref())),
         mandatory: task.mandatory,
         issued_time: at(task.issued_at),
-        signed_time: task.signed_at.and_then(at),
+        signed_time: task.signed_at.filter(|_| task.state != TaskState::Issued).and_then(at),
         submitted_time: task.submitted_at.and_then(at),
         whistle: task.whistle.map(whistle),
         workers_wanted: i32::from(task.workers_wanted),

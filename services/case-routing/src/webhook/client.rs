@@ -133,7 +133,12 @@ impl Poster {
             Some(Host::Ipv6(address)) => vec![(address, port).into()],
             None => Vec::new(),
         };
-        // A name that also leads inside is not trusted with any of its addresses.
+        self.connect_to(found).await
+    }
+
+    /// Connects to the first that takes it of the addresses of one name. A name that also leads inside is not trusted with any
+    /// of them.
+    async fn connect_to(&self, found: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
         if !found.iter().all(|address| self.networks.permit(address.ip())) {
             return Err(failure("address_refused"));
         }
@@ -219,9 +224,12 @@ mod tests {
     use super::*;
 
     fn poster(timeout_ms: u64) -> Poster {
-        let config = WebhookConfig { loopback: true, timeout_ms, ..WebhookConfig::default() };
-        let networks = Arc::new(Networks::of(&config).unwrap());
-        Poster::new(&config, networks).unwrap()
+        posting(&WebhookConfig { loopback: true, timeout_ms, ..WebhookConfig::default() })
+    }
+
+    fn posting(config: &WebhookConfig) -> Poster {
+        let networks = Arc::new(Networks::of(config).unwrap());
+        Poster::new(config, networks).unwrap()
     }
 
     /// Answers one request with this text, and then keeps the connection open.
@@ -249,6 +257,22 @@ mod tests {
         let never = answers("").await;
         let failure = poster(100).post(&never, &[], b"x".to_vec()).await.unwrap_err();
         assert_eq!(failure.code, "timeout");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_also_leads_inside_is_connected_to_nowhere() {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let here = listener.local_addr().unwrap();
+        let [outside, inside] = ["8.8.8.8:1", "10.0.0.1:1"].map(|text| text.parse::<SocketAddr>().unwrap());
+        let poster = posting(&WebhookConfig { timeout_ms: 1_000, ..WebhookConfig::default() });
+        for found in [vec![here], vec![outside, inside], vec![outside, here], vec![here, outside]] {
+            let failure = poster.connect_to(found.clone()).await.unwrap_err();
+            assert_eq!(failure.code, "address_refused", "{found:?}");
+        }
+        // Whoever had connected before would be accepted first.
+        let own = TcpStream::connect(here).await.unwrap();
+        let (_, first) = listener.accept().await.unwrap();
+        assert_eq!(first, own.local_addr().unwrap(), "somebody was there before");
     }
 
     #[test]

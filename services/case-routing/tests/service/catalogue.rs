@@ -104,6 +104,41 @@ async fn item(channel: PeerChannel, code: &str) -> Option<pb::ServiceItem> {
 }
 
 #[tokio::test]
+async fn what_may_be_asked_for_is_listed_for_everybody_by_code_and_by_category_page_by_page() {
+    const LAND: &str = "国土资源";
+    let d = District::start().await;
+    let mut anybody = CatalogueServiceClient::new(d.service.call_anonymously());
+    let mut listed = async |page_size: i32, category: &str| {
+        let (mut codes, mut sizes, mut page_token) = (Vec::new(), Vec::new(), String::new());
+        loop {
+            let category = category.to_owned();
+            let request = pb::ListServiceItemsRequest { page_size, page_token, category };
+            let page = anybody.list_service_items(request).await.unwrap().into_inner();
+            sizes.push(page.items.len());
+            codes.extend(page.items.into_iter().map(|item| item.item_code));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return (codes, sizes);
+            }
+        }
+    };
+    let known = |category: &str| {
+        let items = case_routing::seed::catalogue().items.iter();
+        let of_it = items.filter(|item| category.is_empty() || item.category == category);
+        let mut codes: Vec<String> = of_it.map(|item| item.item_code.clone()).collect();
+        codes.sort_unstable();
+        codes
+    };
+    let (codes, sizes) = listed(1, LAND).await;
+    assert!(codes.len() > 2 && sizes.iter().all(|size| *size == 1), "{codes:?}: {sizes:?}");
+    assert_eq!(codes, known(LAND));
+    let (codes, sizes) = listed(200, "").await;
+    assert_eq!((codes, sizes[0]), (known(""), 200));
+    assert_eq!(listed(50, "什么也不是").await, (Vec::new(), vec![0]));
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn catalogue_and_list_go_out_and_come_in_without_a_difference() {
     let d = District::start().await;
     let mut desk = Desk::of(&d);

@@ -25,7 +25,7 @@ use tonic::Code;
 
 use crate::{
     support::{District, request_id},
-    timers::{due, quiet},
+    timers::{due, quiet, set_due},
 };
 
 const DAY: u64 = 86_400;
@@ -84,9 +84,13 @@ async fn the_oldest_overdue_case_is_escalated_first_however_many_there_are() {
     let oldest = d.taken_in(&resident).await.case_id;
     d.service.clock().advance(Duration::from_secs(60));
     let mut all = HashSet::from([oldest.clone()]);
+    let mut newest = oldest.clone();
     for _ in 0..120 {
-        all.insert(d.taken_in(&resident).await.case_id);
+        newest = d.taken_in(&resident).await.case_id;
+        all.insert(newest.clone());
     }
+    // What counts is when it is due, not when it was made; a moment that is still to come, or it would be looked at too early.
+    set_due(&d, &newest, d.service.clock().now() + chrono::TimeDelta::seconds(1)).await;
     d.service.drain_outbox().await;
     let told = pass(&d, 60).await;
     let breached: Vec<pb::ClockBreached> = of(&told, "ClockBreached");
@@ -98,6 +102,7 @@ async fn the_oldest_overdue_case_is_escalated_first_however_many_there_are() {
     assert_eq!(resolve.len(), all.len(), "each once");
     assert_eq!(resolve.iter().map(|case| (*case).to_owned()).collect::<HashSet<_>>(), all);
     assert_eq!(resolve[0], oldest);
+    assert!(resolve[..100].contains(&newest.as_str()), "among the first hundred that are looked at");
     d.service.stop().await;
 }
 
@@ -318,7 +323,21 @@ async fn what_was_blanked_for_reading_never_replaces_what_was_written() {
     d.service.stop().await;
 }
 
-/// "The order that a list is asked for in is ignored."
+/// Every page of a list, by two cases each.
+async fn listed(d: &District, reader: &Persona, asked: &pb::ListCasesRequest) -> Vec<pb::Case> {
+    let (mut seen, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = pb::ListCasesRequest { page_size: 2, page_token, ..asked.clone() };
+        let page = d.cases(reader).list_cases(request).await.unwrap().into_inner();
+        seen.extend(page.cases);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return seen;
+        }
+    }
+}
+
+/// "The order that a list is asked for in is ignored", and "what is overdue, or of some days, is not found".
 #[tokio::test]
 async fn every_order_is_kept_over_all_pages_and_an_unknown_one_is_refused() {
     let d = District::start().await;
@@ -333,7 +352,9 @@ async fn every_order_is_kept_over_all_pages_and_an_unknown_one_is_refused() {
         let request = pb::IntakeCaseRequest { item_code: item_code.into(), ..d.intake_request(&resident) };
         let case = d.cases(&d.window()).intake_case(request).await.unwrap().into_inner().case.unwrap();
         made.push(case);
-        d.service.clock().advance(Duration::from_secs(DAY));
+        if step < 4 {
+            d.service.clock().advance(Duration::from_secs(DAY));
+        }
     }
     let dues: Vec<chassis::Timestamp> = made.iter().map(due).collect();
     assert_eq!(dues.iter().collect::<HashSet<_>>().len(), 5, "the premise: each at its own time, {dues:?}");
@@ -344,37 +365,56 @@ async fn every_order_is_kept_over_all_pages_and_an_unknown_one_is_refused() {
         ("resolve_due_time", due, false),
         ("resolve_due_time desc", due, true),
     ];
-    // A resident's own newest are read by a text of their own.
-    let stranger = Persona::resident(d.district);
-    d.taken_in(&stranger).await;
     let readers =
         [d.dispatcher(), resident.clone()].map(|reader| orders.map(|order| (reader.clone(), order)));
-    for (reader, (order_by, key, falling)) in readers.into_iter().flatten() {
-        let everybody = reader.person_id != resident.person_id;
-        let (mut seen, mut page_token) = (Vec::new(), String::new());
-        loop {
-            let request = pb::ListCasesRequest {
-                order_by: order_by.into(),
-                page_size: 2,
-                page_token,
-                ..Default::default()
-            };
-            let page = d.cases(&reader).list_cases(request).await.unwrap().into_inner();
-            seen.extend(page.cases.iter().map(key));
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
+    let readers: Vec<_> = readers.into_iter().flatten().collect();
+    // These and no others, in the order that is asked for.
+    let finds = async |asked: pb::ListCasesRequest, wanted: [&pb::Case; 2]| {
+        for (reader, (order_by, key, falling)) in &readers {
+            let asked = pb::ListCasesRequest { order_by: (*order_by).into(), ..asked.clone() };
+            let mut wanted = wanted.map(|case| (key(case), case.case_id.clone()));
+            wanted.sort();
+            if *falling {
+                wanted.reverse();
             }
+            let found = listed(&d, reader, &asked).await;
+            let found: Vec<_> = found.into_iter().map(|case| (key(&case), case.case_id)).collect();
+            assert_eq!(found, wanted, "{asked:?}");
         }
+    };
+    let days = pb::ListCasesRequest {
+        registered_after: made[2].registered_time,
+        registered_before: made[4].registered_time,
+        ..Default::default()
+    };
+    finds(days, [&made[2], &made[3]]).await;
+
+    // A resident's own newest are read by a text of their own.
+    d.service.clock().advance(Duration::from_secs(DAY));
+    let stranger = Persona::resident(d.district);
+    d.taken_in(&stranger).await;
+    for (reader, (order_by, key, falling)) in &readers {
+        let everybody = reader.person_id != resident.person_id;
+        let asked = pb::ListCasesRequest { order_by: (*order_by).into(), ..Default::default() };
+        let seen: Vec<_> = listed(&d, reader, &asked).await.iter().map(key).collect();
         assert_eq!(seen.len(), if everybody { 6 } else { 5 }, "{order_by}");
         let sorted =
-            |pair: &[chassis::Timestamp]| if falling { pair[0] > pair[1] } else { pair[0] < pair[1] };
+            |pair: &[chassis::Timestamp]| if *falling { pair[0] > pair[1] } else { pair[0] < pair[1] };
         assert!(seen.windows(2).all(sorted), "{order_by}: {seen:?}");
     }
     let request = pb::ListCasesRequest { order_by: "text".into(), ..Default::default() };
     let refused = d.cases(&d.dispatcher()).list_cases(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(refused.message().contains("order_by"), "{}", refused.message());
+
+    // A second later than the two that are due first: those of five days whose residents came on Tuesday and Thursday.
+    let mut sorted = dues;
+    sorted.sort_unstable();
+    let late = sorted[1] + chrono::TimeDelta::seconds(1) - d.service.clock().now();
+    d.service.clock().advance(late.to_std().unwrap());
+    d.service.wait_for("nothing to be due any more", async || quiet(&d).await).await;
+    let overdue = pb::ListCasesRequest { overdue: true, ..Default::default() };
+    finds(overdue, [&made[1], &made[3]]).await;
     d.service.stop().await;
 }
 

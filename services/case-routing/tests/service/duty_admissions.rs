@@ -12,11 +12,9 @@ use crate::{
     support::request_id,
 };
 
-#[tokio::test]
-async fn a_committee_assists_with_what_was_admitted_and_with_nothing_else() {
-    let world = Duties::start().await;
-    let d = &world.d;
-    let application = |world: &Duties| pb::ApplyAdmissionRequest {
+/// An admission of the committee for a week that street and committee objected to and the district has assessed. Gives its id.
+async fn assessed(world: &Duties) -> String {
+    let application = pb::ApplyAdmissionRequest {
         request_id: request_id(),
         from_org_id: world.department.to_string(),
         to_org_id: world.committee.to_string(),
@@ -26,6 +24,35 @@ async fn a_committee_assists_with_what_was_admitted_and_with_nothing_else() {
         ends_on: "2026-03-16".into(),
         ..Default::default()
     };
+    let made = world.client(&world.leader()).apply_admission(application).await.unwrap();
+    let id = made.into_inner().admission.unwrap().admission_id;
+    for persona in [world.d.leader(), world.member()] {
+        let request = pb::GiveAdmissionOpinionRequest {
+            admission_id: id.clone(),
+            request_id: request_id(),
+            view: pb::OpinionView::Objects.into(),
+            reason_code: "too_much".into(),
+            ..Default::default()
+        };
+        world.client(&persona).give_admission_opinion(request).await.unwrap();
+    }
+    let assess = pb::AssessAdmissionRequest {
+        admission_id: id.clone(),
+        request_id: request_id(),
+        law_code: "law_found".into(),
+        need_code: "seasonal".into(),
+        load_code: "bearable".into(),
+        alternative_code: "none".into(),
+        ..Default::default()
+    };
+    world.client(&world.dispatcher()).assess_admission(assess).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_committee_assists_with_what_was_admitted_and_with_nothing_else() {
+    let world = Duties::start().await;
+    let d = &world.d;
     // Not admitted yet: a dispatcher cannot ask for it either.
     let case = world.lamp().await;
     let recall = pb::RecallCaseRequest {
@@ -51,29 +78,7 @@ async fn a_committee_assists_with_what_was_admitted_and_with_nothing_else() {
     let alone = pb::DispatchCaseRequest { assist_org_ids: Vec::new(), request_id: request_id(), ..pushed };
     street.dispatch_case(alone).await.unwrap();
 
-    let mut leader = world.client(&world.leader());
-    let made = leader.apply_admission(application(&world)).await.unwrap().into_inner().admission.unwrap();
-    let id = made.admission_id.clone();
-    for persona in [d.leader(), world.member()] {
-        let request = pb::GiveAdmissionOpinionRequest {
-            admission_id: id.clone(),
-            request_id: request_id(),
-            view: pb::OpinionView::Objects.into(),
-            reason_code: "too_much".into(),
-            ..Default::default()
-        };
-        world.client(&persona).give_admission_opinion(request).await.unwrap();
-    }
-    let assess = pb::AssessAdmissionRequest {
-        admission_id: id.clone(),
-        request_id: request_id(),
-        law_code: "law_found".into(),
-        need_code: "seasonal".into(),
-        load_code: "bearable".into(),
-        alternative_code: "none".into(),
-        ..Default::default()
-    };
-    world.client(&world.dispatcher()).assess_admission(assess).await.unwrap();
+    let id = assessed(&world).await;
     world.told().await;
     let approve = pb::ApproveAdmissionRequest {
         admission_id: id.clone(),
@@ -105,5 +110,38 @@ async fn a_committee_assists_with_what_was_admitted_and_with_nothing_else() {
     let request = pb::GetAdmissionRequest { admission_id: id.clone() };
     let over = arbiter.get_admission(request).await.unwrap().into_inner().admission.unwrap();
     assert_eq!(over.state(), pb::TaskAdmissionState::Expired);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_district_denies_is_told_as_denied_and_nobody_approves_it_later() {
+    let world = Duties::start().await;
+    let id = assessed(&world).await;
+    world.told().await;
+    let deny = || pb::DenyAdmissionRequest {
+        admission_id: id.clone(),
+        request_id: request_id(),
+        reason_code: "no_need".into(),
+        ..Default::default()
+    };
+    let of_department = world.arbiter().org(world.department);
+    let refused = world.client(&of_department).deny_admission(deny()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "not the department itself: {refused}");
+    assert!(world.told().await.is_empty());
+
+    let mut arbiter = world.client(&world.arbiter());
+    let denied = arbiter.deny_admission(deny()).await.unwrap().into_inner().admission.unwrap();
+    assert_eq!((denied.state(), denied.reason_code.as_str()), (pb::TaskAdmissionState::Denied, "no_need"));
+    assert_eq!(world.told().await, ["AdmissionDenied"], "and nothing of an approval");
+    let approve = pb::ApproveAdmissionRequest {
+        admission_id: id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let late = world.client(&world.arbiter()).approve_admission(approve).await.unwrap_err();
+    assert_eq!(late.code(), Code::FailedPrecondition, "{late}");
+    let read = pb::GetAdmissionRequest { admission_id: id.clone() };
+    let known = arbiter.get_admission(read).await.unwrap().into_inner().admission.unwrap();
+    assert_eq!(known, denied);
     world.d.service.stop().await;
 }

@@ -1,6 +1,12 @@
 //! Who cannot see a case cannot tell that it exists.
 
-use chassis::{auth::Role, proto::case_routing::v1 as pb, testing::Persona};
+use chassis::{
+    auth::Role,
+    proto::case_routing::v1::{
+        self as pb, verification_service_client::VerificationServiceClient as Verifications,
+    },
+    testing::Persona,
+};
 use tonic::Code;
 
 use crate::support::{District, request_id};
@@ -34,6 +40,54 @@ async fn a_case_out_of_reach_looks_like_one_that_does_not_exist() {
         cases.get_case(pb::GetCaseRequest { case_id: case.case_id.clone() }).await.unwrap();
         let all = cases.list_cases(pb::ListCasesRequest::default()).await.unwrap().into_inner();
         assert_eq!(all.cases.len(), 1, "{insider:?}");
+    }
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_holds_a_line_reaches_what_is_on_it_and_nothing_that_is_on_none_yet() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.taken_in(&resident).await;
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "请帮忙".into(),
+        place_unit_id: d.community.to_string(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    let registered = d.cases(&resident).register_case(register).await.unwrap().into_inner().case.unwrap();
+    assert!(!case.line.is_empty() && registered.line.is_empty(), "the premise: {}", registered.line);
+    let reached = async |by: &Persona| {
+        let (mut cases, mut got) = (d.cases(by), Vec::new());
+        for known in [&case, &registered] {
+            match cases.get_case(pb::GetCaseRequest { case_id: known.case_id.clone() }).await {
+                Ok(_) => got.push(known.case_id.clone()),
+                Err(status) => assert_eq!(status.code(), Code::NotFound, "{status}"),
+            }
+        }
+        for order in ["registered_time", "registered_time desc", "resolve_due_time"] {
+            let request = pb::ListCasesRequest { order_by: order.into(), ..Default::default() };
+            let listed = cases.list_cases(request).await.unwrap().into_inner().cases;
+            let listed: Vec<String> = listed.into_iter().map(|case| case.case_id).collect();
+            assert_eq!(listed, got, "{order}: {by:?}");
+        }
+        got
+    };
+    for (line, expected) in [(case.line.as_str(), vec![case.case_id.clone()]), ("water", Vec::new())] {
+        let officer = Persona::new(Role::DeptOfficer, d.district).line(line);
+        // Also for an organisation that has no part in it.
+        for by in [officer.clone(), officer.org(d.other_office)] {
+            assert_eq!(reached(&by).await, expected, "{by:?}");
+        }
+    }
+
+    d.do_at_street(&case).await;
+    for (line, expected) in [(case.line.as_str(), vec![case.case_id.clone()]), ("water", Vec::new())] {
+        let mut desk = Verifications::new(d.service.call_as(&d.verifier().line(line)));
+        let waiting = desk.list_verifications(pb::ListVerificationsRequest::default()).await.unwrap();
+        let waiting: Vec<String> = waiting.into_inner().cases.into_iter().map(|case| case.case_id).collect();
+        assert_eq!(waiting, expected, "{line}");
     }
     d.service.stop().await;
 }

@@ -164,7 +164,15 @@ async fn who_sent_a_case_takes_it_back_and_decides_over_the_objection() {
         evidence_refs: vec!["doc:duty-list".into()],
         ..Default::default()
     };
+    let sign = pb::SignTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks[0].task_id.clone(),
+        ..Default::default()
+    };
+    d.tasks(&d.leader()).sign_task(sign).await.unwrap();
     let objected = d.tasks(&d.leader()).object_task(object).await.unwrap().into_inner().case.unwrap();
+    assert!(objected.tasks[0].signed_time.is_some());
     let resolve = async |by: &Persona, decision: &str| {
         let request = pb::ResolveObjectionRequest {
             case_id: objected.case_id.clone(),
@@ -185,6 +193,7 @@ async fn who_sent_a_case_takes_it_back_and_decides_over_the_objection() {
     // One of the own organisations sent it, whichever comes first.
     let kept = resolve(&of_two(&d), "reject").await.unwrap();
     assert_eq!(kept.state(), pb::CaseState::Dispatched);
+    assert_eq!(kept.tasks[0].signed_time, None, "to be signed for anew");
     assert_eq!(recall(&d, &of_two(&d), &kept).await.unwrap().state(), pb::CaseState::Triaged);
     d.service.stop().await;
 }

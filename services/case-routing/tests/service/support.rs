@@ -354,6 +354,11 @@ pub fn printed(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether a printed table holds this, as text or in bytes.
+pub fn holds(dump: &str, text: &str) -> bool {
+    dump.contains(text) || dump.contains(&printed(text.as_bytes()))
+}
+
 pub fn request_id() -> String {
     new_id().to_string()
 }

@@ -69,6 +69,17 @@ pub async fn due(d: &District, case: &pb::Case) -> chassis::Timestamp {
     row.due_at
 }
 
+/// Has the agenda say that something is due for the case then.
+pub async fn set_due(d: &District, case_id: &str, at: chassis::Timestamp) {
+    let mut conn = d.service.db().conn().await.unwrap();
+    let set = cached("UPDATE agenda SET due_at = $2 WHERE case_id = $1")
+        .bind::<SqlUuid, _>(case_id.parse::<Uuid>().unwrap())
+        .bind::<Timestamptz, _>(at)
+        .execute(&mut conn)
+        .await;
+    assert_eq!(set.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn a_case_that_is_looked_at_too_early_keeps_its_timer() {
     let d = District::start().await;
@@ -76,15 +87,7 @@ async fn a_case_that_is_looked_at_too_early_keeps_its_timer() {
     let promised = due(&d, &case).await;
     // What the sweeper sees of a case that a command moves between its look and its lock.
     let early = d.service.clock().now() - TimeDelta::hours(1);
-    {
-        let mut conn = d.service.db().conn().await.unwrap();
-        cached("UPDATE agenda SET due_at = $2 WHERE case_id = $1")
-            .bind::<SqlUuid, _>(case.case_id.parse::<Uuid>().unwrap())
-            .bind::<Timestamptz, _>(early)
-            .execute(&mut conn)
-            .await
-            .unwrap();
-    }
+    set_due(&d, &case.case_id, early).await;
     d.service.wait_for("another look", async || due(&d, &case).await != early).await;
     assert_eq!(due(&d, &case).await, promised);
     d.service.stop().await;

@@ -116,6 +116,15 @@ pub async fn shutdown_signal() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::start::FINISH;
+
+    #[test]
+    fn a_stop_takes_no_longer_than_is_promised_and_every_part_of_it_has_its_time() {
+        assert!(STOP <= Duration::from_secs(25));
+        let grpc = ServiceConfig::for_service("identity").grpc;
+        let calls = Duration::from_millis(grpc.stop_timeout_ms) + Duration::from_secs(1);
+        assert!(calls + 3 * FINISH < STOP, "calls in hand, then consumers, tasks and the relay: {calls:?}");
+    }
 
     #[tokio::test]
     async fn the_last_things_of_a_stop_do_not_hold_up_its_end() {

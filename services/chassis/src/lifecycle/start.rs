@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long consumers and timers, and then the relay, may take to end.
-const FINISH: Duration = Duration::from_secs(4);
+pub(super) const FINISH: Duration = Duration::from_secs(4);
 
 /// How long a database that does not answer yet is waited for at start.
 const DATABASE: Duration = Duration::from_secs(30);

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use chassis::{
     Error, Result,
     bus::{Confirmation, Confirmations, EventBus, LinkNumber, Subscription},
+    config::SpineConfig,
     event::Event,
     outbox::RelayConfig,
 };
@@ -193,15 +194,17 @@ async fn a_frozen_holder_is_replaced() -> Duration {
     let world = world(PRODUCER).await;
     let bus = Arc::new(Recorder::default());
     emit(&world.db, &[id()], 1..=10).await;
-    // A holder that is frozen: it has the lease and does nothing any more.
-    let freeze = "INSERT INTO relay_lease VALUES ('outbox', gen_random_uuid(), 1, clock_timestamp() + interval '3 seconds')";
+    // A holder that is frozen: it has the lease, for as long as replicas have it, and does nothing any more.
+    let config = RelayConfig::from(&SpineConfig::default());
+    let until_then = format!("clock_timestamp() + interval '{} ms'", config.lease.as_millis());
+    let freeze = format!("INSERT INTO relay_lease VALUES ('outbox', gen_random_uuid(), 1, {until_then})");
     let mut conn = world.db.conn().await.unwrap();
-    let frozen = Instant::now();
-    conn.batch_execute(freeze).await.unwrap();
-    let relay = run_relay(&world.db, bus.clone(), RelayConfig::default());
+    let (frozen, lease) = (Instant::now(), config.lease);
+    conn.batch_execute(&freeze).await.unwrap();
+    let relay = run_relay(&world.db, bus.clone(), config);
     until("the successor publishes", async || bus.count() == 10).await;
     let took = frozen.elapsed();
-    assert!(took > Duration::from_millis(2_500), "not before the lease ran out");
+    assert!(took > lease * 5 / 6, "not before the lease ran out");
     relay.stop().await;
     took
 }

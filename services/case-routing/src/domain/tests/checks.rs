@@ -56,6 +56,38 @@ fn who_answers_a_case_handled_it_and_does_not_check_it() {
 }
 
 #[test]
+fn who_only_helped_does_not_judge_what_its_requester_thinks_of_it() {
+    let mut world = World::new();
+    let case = world.in_progress("street_light");
+    let task = case.tasks.iter().find(|task| task.org == URBAN).unwrap().id;
+    let case = case.sign(task, &world.official(URBAN)).unwrap().case;
+    let result = vec![(EvidenceKind::Photo, "photo-2".to_owned())];
+    let case = case.submit_task(task, result, &world.official(URBAN)).unwrap().case;
+    let case = world.complete(case);
+    assert_eq!((case.lead_org, case.state), (Some(STREET_OFFICE), CaseState::Verifying));
+    let case = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
+    let rated = case.rate(1, &world.resident()).unwrap().case;
+    for handler in [URBAN, STREET_OFFICE] {
+        let judged = rated.clone().judge_rating(true, "", &world.official(handler));
+        assert_eq!(guard(judged), "rating_judge", "{handler}");
+    }
+    assert!(rated.judge_rating(true, "", &world.official(VERIFIER)).is_ok());
+}
+
+#[test]
+fn who_signed_checks_nothing_though_it_objected_had_to_keep_it_and_was_relieved_later() {
+    let mut world = World::new();
+    let signed = world.signed("street_light");
+    let command = objection(&signed);
+    let objected = signed.object(command, &world.official(STREET_OFFICE)).unwrap().case;
+    let kept = objected.reject_objection("duty_is_clear", &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(kept.lead().unwrap().state, TaskState::Issued, "to be signed for anew");
+    let recalled = kept.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    let sent = recalled.dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!((sent.lead_org, sent.handling_orgs()), (Some(URBAN), vec![URBAN, STREET_OFFICE]));
+}
+
+#[test]
 fn what_is_told_by_the_list_is_the_windows_whoever_asks_the_router() {
     let mut world = World::new();
     let case = world.intake("court_matter").case;

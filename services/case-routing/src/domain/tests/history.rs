@@ -364,6 +364,8 @@ fn sweep(world: &mut World, case: Case) -> Case {
 }
 
 fn live(world: &mut World, mut case: Case, history: &[Attempt]) -> Case {
+    let mut signed = BTreeSet::new();
+    signers_check_nothing(&mut signed, &case);
     for step in history {
         world.wait(TimeDelta::minutes(step.wait));
         // The sweeper comes now and then.
@@ -377,8 +379,18 @@ fn live(world: &mut World, mut case: Case, history: &[Attempt]) -> Case {
         } else {
             case = untouched;
         }
+        signers_check_nothing(&mut signed, &case);
     }
     case
+}
+
+/// C-4, without asking the case who handled it: no organisation that was ever seen to have signed verifies it or judges it.
+fn signers_check_nothing(signed: &mut BTreeSet<OrgId>, case: &Case) {
+    signed.extend(case.tasks.iter().filter(|task| task.signed_at.is_some()).map(|task| task.org));
+    let verifier = case.verification.as_ref().map(|verification| verification.verifier);
+    let judge = case.rating.as_ref().and_then(|rating| rating.judge);
+    let mut checks = verifier.into_iter().chain(judge);
+    assert!(checks.all(|org| !signed.contains(&org)), "C-4: {signed:?} signed: {verifier:?}, {judge:?}");
 }
 
 pub(super) fn born(world: &mut World, history: &[Attempt]) -> Case {
