@@ -70,7 +70,7 @@ async fn what_is_added_to_a_closed_case_reminds_whoever_received_it_and_an_archi
         assert_eq!(reminder.org_id, world.d.gov.to_string(), "who received it, not who led it");
     }
     assert_eq!(case.first_receiver_org_id, world.d.gov.to_string());
-    assert_eq!(listed(&world, &world.drafter()).await, [case.case_id.clone()]);
+    assert_eq!(listed(&world, &world.drafter()).await, std::slice::from_ref(&case.case_id));
     assert_eq!(ticket(&world, "WH-1").await.remark_count, 2);
 
     comes_to(15_000, pb::CaseState::Archived).await;

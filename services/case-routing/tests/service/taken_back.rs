@@ -253,7 +253,7 @@ async fn a_referral_that_waits_for_a_day_because_its_system_is_paused_is_somebod
     world.d.service.clock().advance(Duration::from_secs(2 * 86_400));
     let reminded = async || reminders(&world, &ticket.case_id).await.len() == 1;
     world.d.service.wait_for("somebody is reminded", reminded).await;
-    assert_eq!(listed(&world, &world.d.window()).await, [ticket.case_id.clone()]);
+    assert_eq!(listed(&world, &world.d.window()).await, std::slice::from_ref(&ticket.case_id));
     let now = shown(&world, &ticket.case_id).await;
     assert_eq!((now.sync_state(), now.last_error_code.as_str()), (pb::SyncState::Paused, "paused"));
     assert!(http.received().is_empty());

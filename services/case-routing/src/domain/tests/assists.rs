@@ -132,10 +132,9 @@ fn who_has_signed_for_an_assist_declines_it_no_more_unless_it_was_invited() {
     let asked = world.in_progress("stairs");
     let case = world.triaged("street_light");
     let contracted = by_street(&case, STREET_OFFICE, &[CONTRACTOR], &mut world).unwrap().case;
-    for (case, org, mode) in [
-        (&asked, COMMITTEE, DispatchMode::AssistRequest),
-        (&contracted, CONTRACTOR, DispatchMode::WorkOrder),
-    ] {
+    for (case, org, mode) in
+        [(&asked, COMMITTEE, DispatchMode::AssistRequest), (&contracted, CONTRACTOR, DispatchMode::WorkOrder)]
+    {
         assert_eq!(only_task(case, org).mode, mode);
         assert_eq!(names(&decline(case, org, &mut world).unwrap()), ["TaskDeclined"]);
         let signed = sign(case, org, &mut world);
