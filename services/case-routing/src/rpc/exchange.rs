@@ -12,6 +12,7 @@ use chassis::{
     page,
     proto::case_routing::v1::{self as pb, exchange_service_server::ExchangeService},
 };
+use prost::Message as _;
 use tonic::{Request, Response};
 use uuid::Uuid;
 
@@ -270,14 +271,16 @@ impl ExchangeService for Exchange {
         let after: Option<i64> = page::decode(&m.page_token)?;
         let system = self.own(&caller).await?;
         let mut conn = self.desk.db.conn().await?;
-        let mut rows = changes::list(&mut conn, &system.system_code, after.unwrap_or(0), size + 1).await?;
-        let next_page_token = page::cut(&mut rows, size, |row| row.seq);
+        let rows = changes::list(&mut conn, &system.system_code, after.unwrap_or(0), size + 1).await?;
         let world = self.desk.atlas.world();
         let mut told = Vec::with_capacity(rows.len());
         for row in &rows {
-            told.push(self.teller.tell(&mut conn, &world, row).await?);
+            told.push((row.seq, self.teller.tell(&mut conn, &world, row).await?));
         }
-        Ok(Response::new(pb::ListTicketChangesResponse { changes: told, next_page_token }))
+        let next_page_token =
+            page::cut_fitting(&mut told, size, |(_, change)| change.encoded_len(), |(seq, _)| *seq);
+        let changes = told.into_iter().map(|(_, change)| change).collect();
+        Ok(Response::new(pb::ListTicketChangesResponse { changes, next_page_token }))
     }
 
     async fn ack_ticket_changes(
