@@ -360,6 +360,7 @@ mod tests {
             version,
             path: [id].into(),
             successor_id: None,
+            moved: false,
         }
     }
 

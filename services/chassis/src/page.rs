@@ -13,6 +13,10 @@ use crate::{
 /// The longest token taken, in characters.
 const MAX_TOKEN: usize = 2048;
 
+/// Bytes that the rows of a page have together, of those whose texts may be long: clients take an answer of 4 MiB, unless they
+/// say otherwise.
+const MOST_BYTES: usize = 2 << 20;
+
 /// The token for the page after the row with this key.
 pub fn encode<T: Serialize>(key: &T) -> String {
     // Keys are tuples of ids, numbers and instants, which always serialize; an empty token would end the list early.
@@ -68,6 +72,22 @@ pub fn cut<T, K: Serialize>(rows: &mut Vec<T>, size: i64, key: impl FnOnce(&T) -
     rows.last().map(|row| encode(&key(row))).unwrap_or_default()
 }
 
+/// As [`cut`], and earlier where the rows would have too many bytes, so that no client gets an answer that it does not take; one row
+/// is always given. `length` is that of a row as it is sent.
+pub fn cut_fitting<T, K: Serialize>(
+    rows: &mut Vec<T>,
+    size: i64,
+    length: impl Fn(&T) -> usize,
+    key: impl FnOnce(&T) -> K,
+) -> String {
+    let together = rows.iter().scan(0_usize, |sum, row| {
+        *sum = sum.saturating_add(length(row));
+        Some(*sum)
+    });
+    let fitting = together.take_while(|sum| *sum <= MOST_BYTES).count().max(1);
+    cut(rows, size.min(i64::try_from(fitting).unwrap_or(i64::MAX)), key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +134,20 @@ mod tests {
         let mut rows = vec![1, 2, 3, 4];
         let token = cut(&mut rows, 3, |r| *r);
         assert_eq!((rows.len(), decode::<i32>(&token).unwrap()), (3, Some(3)));
+    }
+
+    #[test]
+    fn a_page_ends_early_where_its_rows_would_be_too_long() {
+        let pages = |mut rows: Vec<usize>| {
+            let token = cut_fitting(&mut rows, 3, |length| *length, |length| *length);
+            (rows, decode::<usize>(&token).unwrap())
+        };
+        assert_eq!(pages(vec![1, 2, 3, 4]), (vec![1, 2, 3], Some(3)));
+        assert_eq!(pages(vec![1, 2, 3]), (vec![1, 2, 3], None));
+        assert_eq!(pages(vec![1, MOST_BYTES - 1, 1]), (vec![1, MOST_BYTES - 1], Some(MOST_BYTES - 1)));
+        assert_eq!(pages(vec![MOST_BYTES + 1, 1]), (vec![MOST_BYTES + 1], Some(MOST_BYTES + 1)));
+        assert_eq!(pages(vec![MOST_BYTES + 1]), (vec![MOST_BYTES + 1], None));
+        assert_eq!(pages(Vec::new()), (Vec::new(), None));
     }
 
     proptest! {

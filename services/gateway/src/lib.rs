@@ -35,6 +35,10 @@ pub use clients::Proxies;
 pub use config::Config;
 pub use process::run;
 
+/// Largest answer taken from a service, in bytes. Pages of long texts end well before that, but not those of services of earlier
+/// builds.
+pub const MAX_ANSWER: usize = 16 << 20;
+
 /// Everything the handlers share.
 pub struct App {
     /// Configuration.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use gateway::MAX_ANSWER;
 use proto::{
     analytics::v1::{
         hotspot_service_client::HotspotServiceClient, indicator_service_client::IndicatorServiceClient,
@@ -247,7 +248,7 @@ impl Suite {
     }
     /// Registration, reading, rating.
     pub fn cases(&self) -> CaseServiceClient<Patient> {
-        CaseServiceClient::new(self.case_routing.clone())
+        CaseServiceClient::new(self.case_routing.clone()).max_decoding_message_size(MAX_ANSWER)
     }
     /// Service applications and public notices.
     pub fn applications(&self) -> ApplicationServiceClient<Patient> {
@@ -280,7 +281,7 @@ impl Suite {
 
     /// The classifier in force.
     pub fn classifier(&self) -> ClassifyServiceClient<Patient> {
-        ClassifyServiceClient::new(self.case_routing.clone())
+        ClassifyServiceClient::new(self.case_routing.clone()).max_decoding_message_size(MAX_ANSWER)
     }
 
     /// The catalogue's versions.

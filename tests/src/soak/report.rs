@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
 use jianghan::{bench::usage, simulate::report::Report as Round};
-use serde::Serialize;
+use serde::{Serialize, ser::SerializeMap};
 
 use super::mishap::{Mishap, Outcome};
 use crate::{World, tables::Tables};
@@ -181,11 +181,12 @@ impl Times {
 
 impl Serialize for Times {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = BTreeMap::from([("count", self.0.len() as f64)]);
-        map.extend(
-            [("p50", 0.5), ("p99", 0.99), ("most", 1.0)].map(|(name, share)| (name, self.quantile(share))),
-        );
-        map.serialize(serializer)
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("count", &self.0.len())?;
+        for (name, share) in [("p50", 0.5), ("p99", 0.99), ("most", 1.0)] {
+            map.serialize_entry(name, &self.quantile(share))?;
+        }
+        map.end()
     }
 }
 

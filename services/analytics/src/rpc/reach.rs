@@ -153,6 +153,7 @@ mod tests {
             valid_to: None,
             version: 1,
             successor_id: None,
+            moved: false,
             path: Arc::from([id(n)]),
         });
         Topology::build(Changes { units: units.collect(), ..Changes::default() }, 1)

@@ -1,9 +1,6 @@
 //! The board over gRPC and a real database: what it counts, how it moves with time, and who sees which part.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use crate::support::{
     self, COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, board, client, in_turn, start,
@@ -15,14 +12,14 @@ use analytics::{
 };
 use chassis::{
     auth::Role,
-    testing::{Persona, TestService},
+    testing::{Persona, RowsRead, TestService, rows_read},
 };
 use chrono::{NaiveDate, TimeDelta};
 use diesel::{
     QueryableByName,
     sql_types::{BigInt, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use proto::{
     analytics::v1::{Count, GetBoardRequest, GetBoardResponse},
     case_routing::v1::{ClosedCode, DeliveryMode},
@@ -197,26 +194,11 @@ struct Table {
     rows: i64,
 }
 
-type Rows = BTreeMap<String, i64>;
-
-/// Rows that the connection has read from each table since its figures were last collected, which is between
-/// transactions.
-async fn rows_read(conn: &mut AsyncPgConnection) -> Rows {
-    let tables: Vec<Table> = diesel::sql_query(
-        "SELECT relname::text AS name, (COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0))::bigint AS rows \
-         FROM pg_stat_xact_user_tables WHERE schemaname = 'public'",
-    )
-    .load(conn)
-    .await
-    .unwrap();
-    tables.into_iter().map(|table| (table.name, table.rows)).collect()
-}
-
 /// How many rows the tables hold from which answers are made, and which of all tables a board and indicators of each
 /// kind read how many rows of.
-async fn cost(service: &TestService<App>) -> (Rows, Rows) {
+async fn cost(service: &TestService<App>) -> (RowsRead, RowsRead) {
     let mut conn = service.db().conn().await.unwrap();
-    let mut held = Rows::new();
+    let mut held = RowsRead::new();
     for name in ["rollups", "duration_rollups", "state_counts", "open_due", "items"] {
         let count = format!("SELECT '{name}' AS name, count(*) AS rows FROM {name}");
         let table: Table = diesel::sql_query(count).get_result(&mut conn).await.unwrap();
@@ -226,23 +208,17 @@ async fn cost(service: &TestService<App>) -> (Rows, Rows) {
     let (start, end): (NaiveDate, NaiveDate) = ("2026-02-01".parse().unwrap(), "2026-03-03".parse().unwrap());
     let all = Selection { units: COMMUNITIES.to_vec(), lines: None, item_code: None };
     let one = Selection { item_code: Some("roof".to_owned()), ..all.clone() };
-    // A table of a few pages is read whole whatever is asked of it; here it is as if it were large.
-    conn.batch_execute("BEGIN; SET LOCAL enable_seqscan = off").await.unwrap();
-    let before = rows_read(&mut conn).await;
-    let states = query::states(&mut conn, &all).await.unwrap();
-    let overdue = query::overdue(&mut conn, &all, now).await.unwrap();
-    assert!(!states.is_empty() && !overdue.is_empty(), "there is something to see");
-    for selection in [&all, &one] {
-        query::sums(&mut conn, selection, start, end).await.unwrap();
-        query::sums(&mut conn, selection, NaiveDate::default(), end).await.unwrap();
-        query::durations(&mut conn, selection, start, end).await.unwrap();
-    }
-    let mut read = rows_read(&mut conn).await;
-    conn.batch_execute("COMMIT").await.unwrap();
-    for (table, rows) in before {
-        *read.entry(table).or_default() -= rows;
-    }
-    read.retain(|_, rows| *rows != 0);
+    let asked = async |conn: &mut AsyncPgConnection| {
+        let states = query::states(conn, &all).await.unwrap();
+        let overdue = query::overdue(conn, &all, now).await.unwrap();
+        assert!(!states.is_empty() && !overdue.is_empty(), "there is something to see");
+        for selection in [&all, &one] {
+            query::sums(conn, selection, start, end).await.unwrap();
+            query::sums(conn, selection, NaiveDate::default(), end).await.unwrap();
+            query::durations(conn, selection, start, end).await.unwrap();
+        }
+    };
+    let ((), read) = rows_read(&mut conn, asked).await;
     (held, read)
 }
 

@@ -41,6 +41,7 @@ fn unit(id: Uuid, parent_id: Option<Uuid>, kind: UnitKind, code: &str, name_zh: 
         valid_to: None,
         version: 1,
         successor_id: None,
+        moved: false,
         path: Arc::from([id]),
     }
 }

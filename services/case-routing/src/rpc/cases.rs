@@ -9,7 +9,6 @@ use chassis::{
     grpc::longest_wait,
     page,
     proto::case_routing::v1::{self as pb, case_service_server::CaseService},
-    topology::{Topology, UnitKind},
 };
 use chrono::DateTime;
 use prost::Message as _;
@@ -33,7 +32,7 @@ use crate::{
     remark::{self, Words},
     store::{
         Listed, imports,
-        list::{self, CaseFilter, CaseKey, Found, Order, ReachFilter},
+        list::{self, CaseFilter, CaseKey, Order, Page, ReachFilter},
         read::{self, Access},
         remarks,
     },
@@ -98,34 +97,37 @@ impl CaseService for Cases {
             request.states.iter().map(|number| parse::word("states", *number, codes::case_state_from, None));
         let world = self.0.atlas.world();
         let unit: Option<Uuid> = parse::optional_id("unit_id", &request.unit_id)?;
-        let reach = ReachFilter::of(&caller);
         let order = order("order_by", &request.order_by)?;
         let place = Place::of(&self.0.crypto, &request);
+        let registered = (
+            parse::optional_time("registered_after", request.registered_after.as_ref())?,
+            parse::optional_time("registered_before", request.registered_before.as_ref())?,
+        );
+        let reach = ReachFilter::of(&caller);
         let mut filter = CaseFilter {
             states: states.collect::<Result<_, Error>>()?,
-            unit,
-            still: false,
-            street: street(&world.topology, unit, &reach),
-            near: near(&world.topology, &reach),
             item_code: parse::filter("item_code", &request.item_code)?,
             overdue_at: request.overdue.then_some(now),
             org: parse::optional_id("org_id", &request.org_id)?,
-            registered_after: parse::optional_time("registered_after", request.registered_after.as_ref())?,
-            registered_before: parse::optional_time("registered_before", request.registered_before.as_ref())?,
-            ids: None,
             mine: request.mine.then_some(caller.person_id),
             pairs: parse::query("query", &request.query)?,
             order,
             after: place.after(&request.page_token)?,
             limit: size + 1,
-            reach,
-            found: None,
+            ..CaseFilter::of(reach, unit, registered, &world.topology, &self.0.clock)
         };
-        filter.ids = list::ids_within(filter.registered_after, filter.registered_before, &self.0.clock);
-        let (mut rows, unindexed_count) = self.listed(&mut filter).await?;
-        let next_page_token =
-            page::cut(&mut rows, size, |found| place.token(order.key(found.case.id, found.running_due_at)));
-        let cases = rows.into_iter().map(|found| convert::listed(found.case, &world, now)).collect();
+        let (found, unindexed_count) = self.listed(&mut filter).await?;
+        let shown = found.rows.into_iter().map(|found| {
+            let key = order.key(found.case.id, found.running_due_at);
+            (key, convert::listed(found.case, &world, now))
+        });
+        let mut rows: Vec<(CaseKey, pb::Case)> = shown.collect();
+        let mut next_page_token =
+            page::cut_fitting(&mut rows, size, |(_, case)| case.encoded_len(), |(key, _)| place.token(*key));
+        if let Some(on) = found.on.filter(|_| next_page_token.is_empty()) {
+            next_page_token = page::encode(&place.token(on));
+        }
+        let cases = rows.into_iter().map(|(_, case)| case).collect();
         Ok(Response::new(pb::ListCasesResponse { cases, next_page_token, unindexed_count }))
     }
 
@@ -295,7 +297,7 @@ impl Cases {
     }
 
     /// The cases of a page, and how many cannot be found by their words yet.
-    async fn listed(&self, filter: &mut CaseFilter) -> chassis::Result<(Vec<Found<Listed>>, i64)> {
+    async fn listed(&self, filter: &mut CaseFilter) -> chassis::Result<(Page<Listed>, i64)> {
         let (db, store) = (&self.0.db, self.0.executor.store());
         if filter.pairs.is_empty() {
             return Ok((list::cases(&mut *db.list_conn().await?, store, filter).await?, 0));
@@ -364,29 +366,4 @@ impl Place {
         let due = DateTime::from_timestamp_micros(due).filter(|_| list == self.0);
         due.map(|due| Some((due, id))).ok_or_else(other)
     }
-}
-
-/// The street in which everything asked for lies, if it is one.
-fn street(topology: &Topology, unit: Option<Uuid>, reach: &ReachFilter) -> Option<Uuid> {
-    if let Some(unit) = unit {
-        return street_of(topology, unit);
-    }
-    // Organisations and own requests may lie anywhere.
-    let anywhere = reach.all || !reach.orgs.is_empty() || reach.requester.is_some();
-    if anywhere { None } else { near(topology, reach) }
-}
-
-/// The street that all units within reach lie in.
-fn near(topology: &Topology, reach: &ReachFilter) -> Option<Uuid> {
-    let first = street_of(topology, *reach.units.first()?)?;
-    reach.units.iter().all(|unit| street_of(topology, *unit) == Some(first)).then_some(first)
-}
-
-/// The street that a unit has always lain in. Cases stand under the street of their day: of a unit that was changed since it was
-/// founded, as by a merger of streets, nothing is said.
-fn street_of(topology: &Topology, unit: Uuid) -> Option<Uuid> {
-    let street = topology.ancestor(unit, UnitKind::Street)?;
-    let path = topology.path(unit)?;
-    let mut below = path.iter().rev().take_while(|id| **id != street.id);
-    below.all(|id| topology.unit(*id).is_some_and(|unit| unit.version <= 1)).then_some(street.id)
 }

@@ -38,6 +38,8 @@ const PARTS: i32 = 40;
 const LABELS: usize = 1_000;
 /// Days of decisions that accuracy is asked for without a period.
 const ACCURACY_DAYS: i64 = 90;
+/// Bytes of a correction beside the text, at most.
+const BESIDE_TEXT: usize = 1_200;
 /// Below this many decisions a share says little.
 const SMALL_SAMPLE: i64 = 30;
 
@@ -221,7 +223,12 @@ impl ClassifyService for Classify {
         self.of_district(&caller)?;
         let mut conn = self.0.db.conn().await?;
         let mut rows = suggestions::corrections(&mut conn, model, since, after, size + 1).await?;
-        let next_page_token = page::cut(&mut rows, size, |row| row.case_id);
+        let next_page_token = page::cut_fitting(
+            &mut rows,
+            size,
+            |row| row.text_redacted.len() + BESIDE_TEXT,
+            |row| row.case_id,
+        );
         let mut labels: BTreeMap<i32, LabelItems> = BTreeMap::new();
         for version in rows.iter().map(|row| row.model_version).collect::<BTreeSet<_>>() {
             let row = store::version(&mut conn, version).await?;

@@ -12,6 +12,7 @@ use chassis::{
     page,
     proto::case_routing::v1::{self as pb, exchange_service_server::ExchangeService},
 };
+use prost::Message as _;
 use tonic::{Request, Response};
 use uuid::Uuid;
 
@@ -78,14 +79,16 @@ impl Exchange {
         system.must_be_on()?;
         let (code, units) = (&system.system_code, reach::sending_units(caller));
         let mut conn = self.desk.db.conn().await?;
-        let mut rows = changes::list(&mut conn, code, &units, after.unwrap_or(0), size + 1).await?;
-        let next_page_token = page::cut(&mut rows, size, |row| row.seq);
+        let rows = changes::list(&mut conn, code, &units, after.unwrap_or(0), size + 1).await?;
         let world = self.desk.atlas.world();
         let mut told = Vec::with_capacity(rows.len());
         for row in &rows {
-            told.push(self.teller.tell(&mut conn, &world, row).await?);
+            told.push((row.seq, self.teller.tell(&mut conn, &world, row).await?));
         }
-        Ok(pb::ListTicketChangesResponse { changes: told, next_page_token })
+        let next_page_token =
+            page::cut_fitting(&mut told, size, |(_, change)| change.encoded_len(), |(seq, _)| *seq);
+        let changes = told.into_iter().map(|(_, change)| change).collect();
+        Ok(pb::ListTicketChangesResponse { changes, next_page_token })
     }
 
     async fn acknowledge(

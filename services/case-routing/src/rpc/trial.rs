@@ -26,16 +26,17 @@ pub async fn dry_run(
     let after: Option<CaseKey> = page::decode(&request.page_token)?;
     let at = parse::optional_time("at_time", request.at_time.as_ref())?;
     let at = at.unwrap_or_else(|| desk.clock.now());
+    let unit = parse::optional_id("unit_id", &request.unit_id)?;
+    let registered = (
+        parse::optional_time("registered_after", request.registered_after.as_ref())?,
+        parse::optional_time("registered_before", request.registered_before.as_ref())?,
+    );
+    let world = desk.atlas.world();
     let filter = CaseFilter {
-        reach: ReachFilter::of(caller),
-        unit: parse::optional_id("unit_id", &request.unit_id)?,
-        registered_after: parse::optional_time("registered_after", request.registered_after.as_ref())?,
-        registered_before: parse::optional_time("registered_before", request.registered_before.as_ref())?,
         after,
         limit: size + 1,
-        ..CaseFilter::default()
+        ..CaseFilter::of(ReachFilter::of(caller), unit, registered, &world.topology, &desk.clock)
     };
-    let world = desk.atlas.world();
     let mut conn = desk.db.conn().await?;
     found(&mut conn, version).await?;
     let candidate = world.under(version, &lists::entries(&mut conn, version).await?);
@@ -44,8 +45,11 @@ pub async fn dry_run(
     drop(conn);
     let store = desk.executor.store();
     let found = list::cases::<Case>(&mut *desk.db.list_conn().await?, store, &filter).await?;
-    let mut cases: Vec<Case> = found.into_iter().map(|found| found.case).collect();
-    let next_page_token = page::cut(&mut cases, size, |case| Order::Newest.key(case.id, None));
+    let mut cases: Vec<Case> = found.rows.into_iter().map(|found| found.case).collect();
+    let mut next_page_token = page::cut(&mut cases, size, |case| Order::Newest.key(case.id, None));
+    if let Some(on) = found.on.filter(|_| next_page_token.is_empty()) {
+        next_page_token = page::encode(&on);
+    }
     let mut run = DryRun::default();
     for case in cases.iter().filter(|case| case.item.is_some()) {
         run.add(case, &current, &candidate, at);

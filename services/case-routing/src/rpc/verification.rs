@@ -8,6 +8,7 @@ use chassis::{
     page,
     proto::case_routing::v1::{self as pb, verification_service_server::VerificationService},
 };
+use prost::Message as _;
 use tonic::{Request, Response};
 use uuid::Uuid;
 
@@ -338,10 +339,13 @@ impl VerificationService for Verifications {
         };
         let mut conn = self.0.db.conn().await?;
         let (reach, judges) = (by_place(&caller), reach::part_orgs(&caller));
-        let mut found = list_work::awaiting(&mut conn, awaits, &reach, &judges, after, size + 1).await?;
-        let next_page_token = page::cut(&mut found, size, |record| record.case.id.0);
+        let found = list_work::awaiting(&mut conn, awaits, &reach, &judges, after, size + 1).await?;
         let (world, now) = (self.0.atlas.world(), self.0.clock.now());
-        let cases = found.iter().map(|record| convert::in_brief(record, &world, now)).collect();
+        let shown = found.iter().map(|record| (record.case.id.0, convert::in_brief(record, &world, now)));
+        let mut rows: Vec<(Uuid, pb::Case)> = shown.collect();
+        let next_page_token =
+            page::cut_fitting(&mut rows, size, |(_, case)| case.encoded_len(), |(id, _)| *id);
+        let cases = rows.into_iter().map(|(_, case)| case).collect();
         Ok(Response::new(pb::ListVerificationsResponse { cases, next_page_token }))
     }
 }

@@ -38,6 +38,21 @@ pub struct Found<D> {
     pub case: D,
 }
 
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<D> {
+    pub rows: Vec<Found<D>>,
+    /// Where the list goes on if the page is not full, maybe empty, and yet not the last: so far an index was looked through.
+    pub on: Option<CaseKey>,
+}
+
+impl<D> Page<D> {
+    /// Behind which there is nothing, unless it is full.
+    fn last(rows: Vec<Found<D>>) -> Self {
+        Self { rows, on: None }
+    }
+}
+
 /// What a list is read as: whole cases, or what a list shows of them ([`super::Listed`]).
 pub trait FromCase: DeserializeOwned {
     /// What is read from the document of this case.
@@ -61,12 +76,12 @@ pub async fn find(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<O
     words::having(conn, &filter.pairs, within, MOST_FOUND).await
 }
 
-/// Cases within reach, in order. `conn` is one for lists ([`chassis::db::Db::list_conn`]).
+/// A page of the cases within reach, in order. `conn` is one for lists ([`chassis::db::Db::list_conn`]).
 pub async fn cases<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     filter: &CaseFilter,
-) -> Result<Vec<Found<D>>> {
+) -> Result<Page<D>> {
     match filter.order {
         Order::DueFirst | Order::DueLast => by_due(conn, store, filter).await,
         Order::Newest | Order::Oldest => by_id(conn, store, filter).await,
@@ -78,20 +93,22 @@ async fn by_due<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     filter: &CaseFilter,
-) -> Result<Vec<Found<D>>> {
+) -> Result<Page<D>> {
     let last = filter.order == Order::DueLast;
     let behind = filter.after.filter(|(due, _)| *due == filter.order.without());
-    let mut rows = Vec::new();
+    let mut page = Page::last(Vec::new());
     if behind.is_none() {
-        rows = running(conn, store, filter, last).await?;
+        page.rows = running(conn, store, filter, last).await?;
     }
-    let left = filter.limit - i64::try_from(rows.len()).unwrap_or(filter.limit);
+    let left = filter.limit - i64::try_from(page.rows.len()).unwrap_or(filter.limit);
     if left > 0 && filter.overdue_at.is_none() {
         let order = if last { Order::Newest } else { Order::Oldest };
         let others = CaseFilter { order, still: true, after: behind, limit: left, ..filter.clone() };
-        rows.extend(by_id(conn, store, &others).await?);
+        let others = by_id(conn, store, &others).await?;
+        page.rows.extend(others.rows);
+        page.on = others.on.map(|(_, id)| (filter.order.without(), id));
     }
-    Ok(rows)
+    Ok(page)
 }
 
 /// Those whose clock runs, in the order of their due times.
@@ -105,7 +122,7 @@ async fn running<D: FromCase>(
     let several = indexes.len() > 1;
     let mut found = Vec::new();
     for (texts, key) in indexes {
-        found.extend(rows(conn, texts[usize::from(last)], key, filter).await?);
+        found.extend(rows(conn, texts[usize::from(last)], key, filter).await?.rows);
     }
     if several && last {
         found.sort_unstable_by_key(|row| Reverse((row.running_due_at, row.case_id)));
@@ -119,12 +136,12 @@ async fn by_id<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     filter: &CaseFilter,
-) -> Result<Vec<Found<D>>> {
+) -> Result<Page<D>> {
     let oldest = filter.order == Order::Oldest;
     let Some(found) = &filter.found else {
         if let Some(requester) = filter.plainly_own() {
             let rows = newest_own(conn, requester, filter).await?;
-            return read(conn, store, &rows).await;
+            return read(conn, store, &rows).await.map(Page::last);
         }
         if let Some(indexes) = filter.several() {
             return several(conn, store, indexes, filter).await;
@@ -144,27 +161,37 @@ async fn by_id<D: FromCase>(
     let (mut left, mut at_once) = (ids.as_slice(), (2 * limit).clamp(1, FOUND_AT_ONCE));
     while !left.is_empty() && rows.len() < limit {
         let (some, rest) = left.split_at(at_once.min(left.len()));
-        rows.extend(page(conn, store, BY_WORDS[usize::from(oldest)], Some(array(some)), filter).await?);
+        rows.extend(page(conn, store, BY_WORDS[usize::from(oldest)], Some(array(some)), filter).await?.rows);
         (left, at_once) = (rest, FOUND_AT_ONCE);
     }
     rows.truncate(limit);
-    Ok(rows)
+    Ok(Page::last(rows))
 }
 
-/// What several indexes hold between them, each read as far as a page goes.
+/// What several indexes hold between them, each read as far as a page goes, and together as far as all were looked through.
 async fn several<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     indexes: Vec<(Texts, String)>,
     filter: &CaseFilter,
-) -> Result<Vec<Found<D>>> {
+) -> Result<Page<D>> {
     let oldest = filter.order == Order::Oldest;
-    let mut found = Vec::new();
+    let (mut found, mut on) = (Vec::new(), None::<Uuid>);
     for (texts, key) in indexes {
-        found.extend(rows(conn, texts[usize::from(oldest)], Some(key), filter).await?);
+        let part = rows(conn, texts[usize::from(oldest)], Some(key), filter).await?;
+        found.extend(part.rows);
+        let nearer = |a: Uuid, b: Uuid| if oldest { a.min(b) } else { a.max(b) };
+        on = match (on, part.on) {
+            (Some(a), Some(b)) => Some(nearer(a, b)),
+            (a, b) => a.or(b),
+        };
+    }
+    if let Some(on) = on {
+        found.retain(|row| if oldest { row.case_id <= on } else { row.case_id >= on });
     }
     found.sort_unstable_by(|a, b| if oldest { a.case_id.cmp(&b.case_id) } else { b.case_id.cmp(&a.case_id) });
-    merged(conn, store, found, filter).await
+    let rows = merged(conn, store, found, filter).await?;
+    Ok(Page { rows, on: filter.goes_on(on) })
 }
 
 /// A page of what several indexes gave, in order. A case may have changed between two of them: it is listed once.
@@ -186,7 +213,7 @@ pub async fn look_through<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     filter: &CaseFilter,
-) -> Result<Option<Vec<Found<D>>>> {
+) -> Result<Option<Page<D>>> {
     if filter.pairs.is_empty() || filter.order != Order::Newest || filter.requester().is_some() {
         return Ok(None);
     }
@@ -195,7 +222,7 @@ pub async fn look_through<D: FromCase>(
         // A word that is common in the street, or among an organisation's, is found soon in each of them.
         let (texts, key) = &indexes[0];
         let first = rows(conn, texts[LOOK_THROUGH], Some(key.clone()), filter).await?;
-        return if full(first.len()) {
+        return if full(first.rows.len()) {
             several(conn, store, indexes, filter).await.map(Some)
         } else {
             Ok(None)
@@ -203,7 +230,7 @@ pub async fn look_through<D: FromCase>(
     }
     let (texts, key) = filter.driver();
     let found = page(conn, store, texts[LOOK_THROUGH], key, filter).await?;
-    Ok(full(found.len()).then_some(found))
+    Ok(full(found.rows.len()).then_some(found))
 }
 
 async fn page<D: FromCase>(
@@ -212,9 +239,10 @@ async fn page<D: FromCase>(
     text: &'static str,
     key: Option<String>,
     filter: &CaseFilter,
-) -> Result<Vec<Found<D>>> {
-    let rows = rows(conn, text, key, filter).await?;
-    read(conn, store, &rows).await
+) -> Result<Page<D>> {
+    let part = rows(conn, text, key, filter).await?;
+    let rows = read(conn, store, &part.rows).await?;
+    Ok(Page { rows, on: filter.goes_on(part.on) })
 }
 
 /// What the rows show, in their order. Cases whose documents were left out are taken from those at hand, or read now; one of those
@@ -252,19 +280,26 @@ async fn docs(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid
     Ok(rows.into_iter().map(|row| (row.case_id, row.doc)).collect())
 }
 
+/// What an index gave.
+struct Part {
+    rows: Vec<Row>,
+    /// So far it was looked through, and no further.
+    on: Option<Uuid>,
+}
+
 async fn rows(
     conn: &mut AsyncPgConnection,
     text: &'static str,
     key: Option<String>,
     filter: &CaseFilter,
-) -> Result<Vec<Row>> {
+) -> Result<Part> {
     let (first, last) = filter.ids.unwrap_or((Uuid::nil(), Uuid::max()));
     let after = filter.after.unwrap_or_else(|| filter.order.start());
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
     let reach = &filter.reach;
     // Those that were found have them.
     let pairs = if filter.found.is_some() { &[] } else { filter.pairs.as_slice() };
-    let found = cached(text)
+    let mut rows: Vec<Row> = cached(text)
         .bind::<SqlUuid, _>(after.1)
         .bind::<BigInt, _>(filter.limit)
         .bind::<Array<Text>, _>(states)
@@ -292,7 +327,9 @@ async fn rows(
         .bind::<Bool, _>(filter.requester().is_none())
         .load(conn)
         .await?;
-    Ok(found)
+    let looked = rows.iter().position(|row| row.looked);
+    let on = looked.map(|place| rows.remove(place).case_id);
+    Ok(Part { rows, on })
 }
 
 /// As [`rows`], of [`CaseFilter::plainly_own`]: a text with a place for every filter takes the server longer to set up than to
@@ -300,7 +337,7 @@ async fn rows(
 async fn newest_own(conn: &mut AsyncPgConnection, requester: Uuid, filter: &CaseFilter) -> Result<Vec<Row>> {
     let after = filter.after.unwrap_or_else(|| filter.order.start());
     let found = cached(
-        "SELECT case_id, version, updated_at, running_due_at, NULL::text AS doc FROM cases \
+        "SELECT case_id, version, updated_at, running_due_at, NULL::text AS doc, false AS looked FROM cases \
          WHERE requester_id = $1 AND case_id < $2 ORDER BY case_id DESC LIMIT $3",
     )
     .bind::<SqlUuid, _>(requester)
@@ -323,6 +360,9 @@ struct Row {
     running_due_at: Option<Timestamp>,
     #[diesel(sql_type = Nullable<Text>)]
     doc: Option<String>,
+    /// It is no case of the list, but the last that was looked at.
+    #[diesel(sql_type = Bool)]
+    looked: bool,
 }
 
 #[derive(QueryableByName)]
@@ -338,3 +378,7 @@ pub(super) fn array(ids: &[Uuid]) -> String {
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     format!("{{{}}}", ids.join(","))
 }
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

@@ -1,15 +1,16 @@
 //! Which cases are listed, in which order, and which index leads there soonest ([`super::list_texts`]).
 
 use chassis::{
-    Timestamp,
+    Clock, Timestamp,
     auth::{Caller, CallerKind, Role},
+    topology::{Topology, UnitKind},
 };
 use chrono::TimeDelta;
 use uuid::{Builder, Uuid};
 
 use super::{
     list_texts::{
-        ALL, BY_ASKED, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, OPEN, Texts,
+        ALL, ARCHIVED, BY_ASKED, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, OPEN, Texts,
     },
     rows::never,
 };
@@ -134,7 +135,7 @@ impl Order {
 pub fn ids_within(
     after: Option<Timestamp>,
     before: Option<Timestamp>,
-    clock: &chassis::Clock,
+    clock: &Clock,
 ) -> Option<(Uuid, Uuid)> {
     if after.is_none() && before.is_none() {
         return None;
@@ -151,6 +152,32 @@ pub fn ids_within(
 }
 
 impl CaseFilter {
+    /// All within reach, of a unit where one is given, registered at or after the first instant and before the second: with whatever
+    /// leads there soonest.
+    pub fn of(
+        reach: ReachFilter,
+        unit: Option<Uuid>,
+        (after, before): (Option<Timestamp>, Option<Timestamp>),
+        topology: &Topology,
+        clock: &Clock,
+    ) -> Self {
+        Self {
+            street: street(topology, unit, &reach),
+            near: near(topology, &reach),
+            unit,
+            registered_after: after,
+            registered_before: before,
+            ids: ids_within(after, before, clock),
+            reach,
+            ..Self::default()
+        }
+    }
+
+    /// The key of the case up to which an index was looked through.
+    pub(super) fn goes_on(&self, id: Option<Uuid>) -> Option<CaseKey> {
+        id.map(|id| (self.order.without(), id))
+    }
+
     /// Whose own cases these are, if nobody else's can be among them.
     pub(super) fn requester(&self) -> Option<Uuid> {
         let reach = &self.reach;
@@ -208,6 +235,9 @@ impl CaseFilter {
         if let Some(item) = &self.item_code {
             return (BY_ITEM, Some(item.clone()));
         }
+        if !self.states.is_empty() && self.states.iter().all(|state| *state == CaseState::Archived) {
+            return (ARCHIVED, None);
+        }
         if let Some(street) = self.street {
             return (BY_STREET, Some(street.to_string()));
         }
@@ -234,5 +264,113 @@ impl CaseFilter {
             all.extend([BY_ORG, BY_RECEIVER, BY_ASKED].map(|texts| (texts, org.to_string())));
         }
         Some(all)
+    }
+}
+
+/// The street in which everything asked for lies, if it is one.
+fn street(topology: &Topology, unit: Option<Uuid>, reach: &ReachFilter) -> Option<Uuid> {
+    if let Some(unit) = unit {
+        return street_of(topology, unit);
+    }
+    // Organisations and own requests may lie anywhere.
+    let anywhere = reach.all || !reach.orgs.is_empty() || reach.requester.is_some();
+    if anywhere { None } else { near(topology, reach) }
+}
+
+/// The street that all units within reach lie in.
+fn near(topology: &Topology, reach: &ReachFilter) -> Option<Uuid> {
+    let first = street_of(topology, *reach.units.first()?)?;
+    reach.units.iter().all(|unit| street_of(topology, *unit) == Some(first)).then_some(first)
+}
+
+/// The street that a unit has always lain in. Cases stand under the street of their day: of a unit that came under another parent, as
+/// by a merger of streets, nothing is said.
+fn street_of(topology: &Topology, unit: Uuid) -> Option<Uuid> {
+    let street = topology.ancestor(unit, UnitKind::Street)?;
+    let path = topology.path(unit)?;
+    let mut below = path.iter().rev().take_while(|id| **id != street.id);
+    below.all(|id| !topology.has_moved(*id)).then_some(street.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::{
+        proto::identity::v1 as identity,
+        topology::{Changes, Unit},
+    };
+
+    use super::*;
+
+    const COMMUNITY: Uuid = Uuid::from_u128(4);
+
+    fn unit(id: u128, parent: u128, kind: UnitKind, version: i64) -> Unit {
+        let told = identity::Unit {
+            unit_id: Uuid::from_u128(id).to_string(),
+            parent_id: if parent == 0 { String::new() } else { Uuid::from_u128(parent).to_string() },
+            kind: kind.into(),
+            version,
+            ..Default::default()
+        };
+        Unit::try_from(told).unwrap()
+    }
+
+    fn told(topology: &Topology, unit: Unit) -> Topology {
+        topology.with(Changes { units: vec![unit], ..Changes::default() }, topology.version() + 1)
+    }
+
+    #[test]
+    fn a_desk_is_led_by_its_street_also_under_a_new_name_and_not_where_it_came_from_another() {
+        let units = vec![
+            unit(1, 0, UnitKind::District, 1),
+            unit(2, 1, UnitKind::Street, 1),
+            unit(3, 1, UnitKind::Street, 1),
+            unit(4, 2, UnitKind::Community, 1),
+        ];
+        let founded = Topology::build(Changes { units, ..Changes::default() }, 1);
+        let renamed = told(&founded, unit(4, 2, UnitKind::Community, 2));
+        let moved = told(&renamed, unit(4, 3, UnitKind::Community, 3));
+        let reach = ReachFilter {
+            units: vec![COMMUNITY],
+            lines: vec![None],
+            orgs: vec![Uuid::from_u128(9)],
+            ..ReachFilter::default()
+        };
+        let clock = Clock::system();
+        let street = Some(Uuid::from_u128(2));
+        for (topology, street) in [(&founded, street), (&renamed, street), (&moved, None)] {
+            let all = CaseFilter::of(reach.clone(), None, (None, None), topology, &clock);
+            assert_eq!((all.street, all.near), (None, street), "the organisation's may lie anywhere");
+            assert_eq!(all.several().is_some(), street.is_some());
+            let of_unit = CaseFilter::of(reach.clone(), Some(COMMUNITY), (None, None), topology, &clock);
+            assert_eq!(of_unit.street, street);
+            assert_eq!(of_unit.driver().0 == BY_STREET, street.is_some());
+        }
+    }
+
+    #[test]
+    fn cases_of_a_span_are_read_between_the_ids_of_its_days() {
+        let (clock, topology) = (Clock::system(), Topology::default());
+        let (now, day) = (clock.now(), TimeDelta::days(10));
+        let reach = ReachFilter { all: true, ..ReachFilter::default() };
+        let of = |after, before| CaseFilter::of(reach.clone(), None, (after, before), &topology, &clock);
+        assert_eq!(of(None, None).ids, None);
+        let (first, last) = of(Some(now - day), Some(now - day / 2)).ids.unwrap();
+        let id = |at: Timestamp| {
+            let millis = u64::try_from(at.timestamp_millis()).unwrap();
+            Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+        };
+        assert!(first < id(now - day) && id(now - day / 2) < last && last < id(now));
+        assert_eq!(of(Some(now), None).ids.unwrap().1, Uuid::max());
+    }
+
+    #[test]
+    fn archived_cases_alone_are_led_to_by_themselves() {
+        let reach = ReachFilter { all: true, ..ReachFilter::default() };
+        let all = CaseFilter { reach, ..CaseFilter::default() };
+        let of = |states: &[CaseState]| CaseFilter { states: states.to_vec(), ..all.clone() }.driver().0;
+        assert_eq!(of(&[CaseState::Archived]), ARCHIVED);
+        assert_eq!(of(&[CaseState::Archived, CaseState::Closed]), ALL);
+        assert_eq!(of(&[]), ALL);
+        assert_eq!(of(&[CaseState::Dispatched]), OPEN);
     }
 }

@@ -1,5 +1,6 @@
 //! The texts of lists of cases: a few per index that can drive one. What the index does not decide is filtered row by row,
-//! reach included. All have the same parameters, bound by [`super::list`].
+//! reach included. All have the same parameters, bound by [`super::list`]. Of an index that holds a whole history a page looks through
+//! so much and no more (20,000 cases), because nothing says how rare what is asked for is.
 //! Who is asked for something without having a task stands in the agenda with the case, and by organisation in `asked`.
 
 macro_rules! reached {
@@ -14,9 +15,10 @@ macro_rules! reached {
 }
 
 macro_rules! list {
-    ($from:expr, $where:expr, $after:literal, $order:literal) => {
+    ($from:expr, $where:expr, $after:literal, $order:expr) => {
         concat!(
-            "SELECT c.case_id, c.version, c.updated_at, c.running_due_at, CASE WHEN $24 THEN c.doc END AS doc FROM ",
+            "SELECT c.case_id, c.version, c.updated_at, c.running_due_at, CASE WHEN $24 THEN c.doc END AS doc, \
+             false AS looked FROM ",
             $from,
             " WHERE ",
             $where,
@@ -40,20 +42,66 @@ macro_rules! list {
     };
 }
 
-/// The newest of an index, looked through for words before the index of words is asked: a common word fills a page soon.
+/// So much of an index, looked through and no more, in the order of `$key`: what it has first, and the id of the case.
 macro_rules! looked_through {
-    ($from:expr, $where:expr) => {
+    ($from:expr, $where:expr, $key:literal, $beyond:literal, $way:literal, $most:literal) => {
         list!(
             concat!(
-                "(SELECT c.* FROM ",
+                "(SELECT c.*, ",
+                $key,
+                " AS held FROM ",
                 $from,
                 " WHERE ",
                 $where,
-                " AND c.case_id < $1 AND c.case_id BETWEEN $18 AND $19 ORDER BY c.case_id DESC LIMIT 1000) c"
+                " AND ",
+                $key,
+                $beyond,
+                "$1 AND ",
+                $key,
+                " BETWEEN $18 AND $19 ORDER BY ",
+                $key,
+                $way,
+                " LIMIT ",
+                $most,
+                ") c"
             ),
             "true",
-            "c.case_id < $1 AND $16 IS NOT NULL",
-            "c.case_id DESC"
+            "$16 IS NOT NULL",
+            concat!("c.held", $way)
+        )
+    };
+}
+
+/// The newest of an index, looked through for words before the index of words is asked: a common word fills a page soon.
+macro_rules! newest {
+    ($from:expr, $where:expr, $key:literal) => {
+        looked_through!($from, $where, $key, " < ", " DESC", 1000)
+    };
+}
+
+/// What the next 20,000 cases of an index hold, and behind that, where it does not fill the page and there are more, the last that was
+/// looked at. The server reads the parts of a UNION ALL in turn, and the second only where the first leaves room.
+macro_rules! bounded {
+    ($from:expr, $where:expr, $key:literal, $beyond:literal, $way:literal) => {
+        concat!(
+            "(",
+            looked_through!($from, $where, $key, $beyond, $way, 20000),
+            ") UNION ALL (SELECT l.held, 0::bigint, 'epoch'::timestamptz, NULL::timestamptz, NULL::text, true \
+             FROM (SELECT ",
+            $key,
+            " AS held FROM ",
+            $from,
+            " WHERE ",
+            $where,
+            " AND ",
+            $key,
+            $beyond,
+            "$1 AND ",
+            $key,
+            " BETWEEN $18 AND $19 ORDER BY ",
+            $key,
+            $way,
+            " OFFSET 19999 LIMIT 1) l) LIMIT $2"
         )
     };
 }
@@ -61,16 +109,27 @@ macro_rules! looked_through {
 /// Which of the texts of an index looks through the newest; those before are by [`Order`].
 pub const LOOK_THROUGH: usize = 2;
 
-/// The texts of one index.
+/// The texts of an index of which nobody has much.
 macro_rules! ordered {
     ($from:expr, $where:expr) => {
-        ordered!($from, $from, $where)
-    };
-    ($newest:expr, $oldest:expr, $where:expr) => {
         [
-            list!($newest, $where, "c.case_id < $1 AND $16 IS NOT NULL", "c.case_id DESC"),
-            list!($oldest, $where, "c.case_id > $1 AND $16 IS NOT NULL", "c.case_id"),
-            looked_through!($newest, $where),
+            list!($from, $where, "c.case_id < $1 AND $16 IS NOT NULL", "c.case_id DESC"),
+            list!($from, $where, "c.case_id > $1 AND $16 IS NOT NULL", "c.case_id"),
+            newest!($from, $where, "c.case_id"),
+        ]
+    };
+}
+
+/// The texts of an index that holds a whole history.
+macro_rules! history {
+    ($from:expr, $where:expr) => {
+        history!($from, $from, $where, "c.case_id")
+    };
+    ($newest:expr, $oldest:expr, $where:expr, $key:literal) => {
+        [
+            bounded!($newest, $where, $key, " < ", " DESC"),
+            bounded!($oldest, $where, $key, " > ", ""),
+            newest!($newest, $where, $key),
         ]
     };
 }
@@ -82,7 +141,7 @@ pub const BY_REQUESTER: Texts = ordered!("cases c", "c.requester_id = $9::uuid")
 /// The cases of an organisation in a table that has it first and the case next, maybe several times.
 macro_rules! of_org {
     ($table:literal) => {
-        ordered!(
+        history!(
             concat!(
                 "(SELECT DISTINCT ON (case_id) case_id AS held FROM ",
                 $table,
@@ -95,19 +154,30 @@ macro_rules! of_org {
                 " WHERE org_id = $9::uuid AND case_id > $1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id) t \
                  JOIN cases c ON c.case_id = t.held"
             ),
-            "true"
+            "true",
+            "c.case_id"
         )
     };
 }
 pub const BY_ORG: Texts = of_org!("tasks");
 /// Cases that ask an organisation for something without its having a task.
 pub const BY_ASKED: Texts = of_org!("asked");
-pub const BY_RECEIVER: Texts = ordered!("cases c", "c.first_receiver_org_id = $9::uuid");
-pub const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
-pub const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
-pub const BY_ITEM: Texts = ordered!("cases c", "c.item_code = $9");
+/// The archived cases, which are the oldest. `OFFSET 0` has each looked up by itself: merged with all cases in their order, years of
+/// others would be read first.
+pub const ARCHIVED: Texts = history!(
+    "(SELECT case_id AS held FROM archived WHERE case_id < $1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id DESC) t \
+     CROSS JOIN LATERAL (SELECT * FROM cases WHERE cases.case_id = t.held OFFSET 0) c",
+    "(SELECT case_id AS held FROM archived WHERE case_id > $1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id) t \
+     CROSS JOIN LATERAL (SELECT * FROM cases WHERE cases.case_id = t.held OFFSET 0) c",
+    "$9 IS NULL",
+    "t.held"
+);
+pub const BY_RECEIVER: Texts = history!("cases c", "c.first_receiver_org_id = $9::uuid");
+pub const BY_STREET: Texts = history!("cases c", "c.street_id = $9::uuid");
+pub const BY_LINE: Texts = history!("cases c", "c.line = $9");
+pub const BY_ITEM: Texts = history!("cases c", "c.item_code = $9");
 pub const BY_WORDS: Texts = ordered!("cases c", "c.case_id = ANY ($9::uuid[])");
-pub const ALL: Texts = ordered!("cases c", "$9 IS NULL");
+pub const ALL: Texts = history!("cases c", "$9 IS NULL");
 
 /// What the agenda says itself of its cases, asked before they are looked at: never less than the case then says.
 macro_rules! agenda {
@@ -133,7 +203,7 @@ pub const OPEN: Texts = [
         "t.case_id > $1 AND $16 IS NOT NULL",
         "t.case_id"
     ),
-    looked_through!("agenda t JOIN cases c ON c.case_id = t.case_id", agenda!("t.open AND $9 IS NULL")),
+    newest!("agenda t JOIN cases c ON c.case_id = t.case_id", agenda!("t.open AND $9 IS NULL"), "c.case_id"),
 ];
 
 /// The cases whose clock runs, by when they are due: due first, and due last.

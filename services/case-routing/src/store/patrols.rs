@@ -78,13 +78,16 @@ pub struct Finding {
 }
 
 /// The columns that make a [`Patrol`].
+macro_rules! columns {
+    () => {
+        "patrol_id, grid_code, unit_id, place_path, person_id, org_id, walking, started_at, ended_at, \
+         last_found_at, forgotten, finding_count, solved_count, duplicate_count"
+    };
+}
+
 macro_rules! patrols {
     ($rest:literal) => {
-        concat!(
-            "SELECT patrol_id, grid_code, unit_id, place_path, person_id, org_id, walking, started_at, ended_at, \
-             last_found_at, forgotten, finding_count, solved_count, duplicate_count FROM patrols ",
-            $rest
-        )
+        concat!("SELECT ", columns!(), " FROM patrols ", $rest)
     };
 }
 
@@ -179,20 +182,37 @@ pub struct Wanted<'a> {
     pub limit: i64,
 }
 
-/// A page, newest first.
+/// A page, newest first. Each kind of question has its own statement, so that each has its index: of a grid; of communities and the
+/// own, a page of each.
 pub async fn list(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Vec<Patrol>> {
-    Ok(cached(patrols!(
-        "WHERE (unit_id = ANY($1) OR person_id = $2) AND ($3 IS NULL OR unit_id = ANY($3)) \
-         AND ($4 IS NULL OR grid_code = $4) AND patrol_id < $5 ORDER BY patrol_id DESC LIMIT $6"
-    ))
-    .bind::<Array<SqlUuid>, _>(wanted.units)
-    .bind::<SqlUuid, _>(wanted.person)
-    .bind::<Nullable<Array<SqlUuid>>, _>(wanted.within)
-    .bind::<Nullable<Text>, _>(wanted.grid)
-    .bind::<SqlUuid, _>(wanted.below)
-    .bind::<BigInt, _>(wanted.limit)
-    .load(conn)
-    .await?)
+    const OF_GRID: &str = patrols!(
+        "WHERE grid_code = $4 AND (unit_id = ANY($1) OR person_id = $2) AND ($3 IS NULL OR unit_id = ANY($3)) \
+         AND patrol_id < $5 ORDER BY patrol_id DESC LIMIT $6"
+    );
+    const REACHED: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM ((",
+        patrols!(
+            "WHERE person_id = $2 AND ($3 IS NULL OR unit_id = ANY($3)) AND patrol_id < $5 \
+             ORDER BY patrol_id DESC LIMIT $6"
+        ),
+        ") UNION (SELECT ",
+        columns!(),
+        " FROM unnest($1) AS u (id) CROSS JOIN LATERAL (",
+        patrols!("WHERE unit_id = u.id AND patrol_id < $5 ORDER BY patrol_id DESC LIMIT $6"),
+        ") AS f WHERE $3 IS NULL OR u.id = ANY($3))) AS found WHERE $4 IS NULL ORDER BY patrol_id DESC LIMIT $6"
+    );
+    let text = if wanted.grid.is_some() { OF_GRID } else { REACHED };
+    Ok(cached(text)
+        .bind::<Array<SqlUuid>, _>(wanted.units)
+        .bind::<SqlUuid, _>(wanted.person)
+        .bind::<Nullable<Array<SqlUuid>>, _>(wanted.within)
+        .bind::<Nullable<Text>, _>(wanted.grid)
+        .bind::<SqlUuid, _>(wanted.below)
+        .bind::<BigInt, _>(wanted.limit)
+        .load(conn)
+        .await?)
 }
 
 const FINDING: &str = "SELECT finding_id, patrol_id, item_code, component_code, outcome, case_id, place_unit_id, \
@@ -374,4 +394,64 @@ pub async fn coverage(
     .bind::<Timestamptz, _>(now)
     .load(conn)
     .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::{
+        Clock, Service as _,
+        testing::{TestDb, rows_read},
+    };
+    use diesel_async::SimpleAsyncConnection;
+
+    use super::*;
+    use crate::App;
+
+    /// 5,000 patrols in the order of their numbers; the 60 oldest by another person, in another community and grid.
+    const HISTORY: &str = "
+        INSERT INTO patrols (patrol_id, grid_code, unit_id, place_path, person_id, org_id, walking, started_at, ended_at, forgotten,
+            finding_count, solved_count, duplicate_count)
+        SELECT lpad(to_hex(n), 32, '0')::uuid, CASE WHEN n <= 60 THEN '420103005001001' ELSE '420103005002001' END,
+            lpad(CASE WHEN n <= 60 THEN 'a1' ELSE 'a2' END, 32, '0')::uuid, '{}',
+            lpad(CASE WHEN n <= 60 THEN 'c1' ELSE 'c2' END, 32, '0')::uuid, lpad('b1', 32, '0')::uuid, false, now(), now(), false,
+            0, 0, 0
+        FROM generate_series(1, 5000) n;
+        ANALYZE patrols;";
+
+    const HERE: &[Uuid] = &[Uuid::from_u128(0xa1)];
+    const BOTH: &[Uuid] = &[Uuid::from_u128(0xa1), Uuid::from_u128(0xa2)];
+
+    fn wanted(units: &[Uuid], person: Uuid) -> Wanted<'_> {
+        Wanted { units, person, within: None, grid: None, below: Uuid::max(), limit: 51 }
+    }
+
+    #[tokio::test]
+    async fn a_page_of_patrols_is_found_without_reading_all_that_were_ever_walked() {
+        let test = TestDb::migrated(App::NAME, App::migrations).await.unwrap();
+        let db = test.connect(App::NAME, Clock::system()).await.unwrap();
+        let mut conn = db.conn().await.unwrap();
+        conn.batch_execute(HISTORY).await.unwrap();
+        let (walker, nobody) = (Uuid::from_u128(0xc1), Uuid::from_u128(0xff));
+        for (wanted, newest) in [
+            (wanted(HERE, nobody), 60),
+            (wanted(&[], walker), 60),
+            (wanted(HERE, walker), 60),
+            (wanted(BOTH, walker), 5_000),
+            (Wanted { within: Some(HERE), ..wanted(BOTH, nobody) }, 60),
+            (Wanted { within: Some(HERE), ..wanted(&[], walker) }, 60),
+            (Wanted { grid: Some("420103005001001"), ..wanted(BOTH, nobody) }, 60),
+            (Wanted { grid: Some("420103005001001"), within: Some(HERE), ..wanted(&[], walker) }, 60),
+        ] {
+            let ask = async |conn: &mut AsyncPgConnection| list(conn, &wanted).await.unwrap();
+            let (found, read) = rows_read(&mut conn, ask).await;
+            let ids: Vec<u128> = found.iter().map(|patrol| patrol.patrol_id.as_u128()).collect();
+            let expected: Vec<u128> = (0..51).map(|n| newest - n).collect();
+            assert_eq!(ids, expected, "{wanted:?}");
+            assert!(read["patrols"] <= 4 * 51, "{read:?} for {wanted:?}");
+        }
+        let below = Wanted { below: Uuid::from_u128(3), ..wanted(HERE, nobody) };
+        assert_eq!(list(&mut conn, &below).await.unwrap().len(), 2, "behind the last of the page before");
+        let elsewhere = Wanted { within: Some(HERE), ..wanted(&BOTH[1..], nobody) };
+        assert!(list(&mut conn, &elsewhere).await.unwrap().is_empty());
+    }
 }

@@ -9,6 +9,7 @@ use chassis::{
     testing::Persona,
 };
 use classifier::{Model, Record};
+use diesel_async::SimpleAsyncConnection as _;
 use tonic::Code;
 
 use crate::{
@@ -172,6 +173,31 @@ async fn what_people_decide_otherwise_is_kept_exported_and_learnt() {
     let by_version: Vec<_> =
         versions.iter().map(|one| (one.model_version, one.decided, one.first_right)).collect();
     assert_eq!(by_version, [(2, 1, 1), (1, 6, 2)]);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn corrections_with_long_texts_come_on_shorter_pages() {
+    let d = District::start().await.with_model().await;
+    for _ in 0..3 {
+        let case = d.accepted("楼上唱歌噪音").await;
+        d.triages(&case, ITEM).await;
+    }
+    // 1.4 million bytes each: two are more than a page takes, three more than a client.
+    let longer = "UPDATE cases SET doc = replace(doc, '楼上唱歌噪音', repeat('楼上唱歌噪音', 80000))";
+    d.service.db().conn().await.unwrap().batch_execute(longer).await.unwrap();
+    let district = Persona::new(Role::DistrictDispatcher, d.district);
+    let (mut pages, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = pb::ListCorrectionsRequest { page_size: 500, page_token, ..Default::default() };
+        let page = d.classify(&district).list_corrections(request).await.unwrap().into_inner();
+        pages.push(page.corrections.len());
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(pages, [1, 1, 1]);
     d.service.stop().await;
 }
 

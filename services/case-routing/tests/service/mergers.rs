@@ -180,6 +180,30 @@ async fn open_cases_of_a_merged_street_are_in_the_new_one() {
 }
 
 #[tokio::test]
+async fn what_was_finished_in_a_community_is_listed_there_under_another_name_and_in_another_street() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.taken_in(&resident).await;
+    let withdraw = pb::WithdrawCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "solved_itself".into(),
+        ..Default::default()
+    };
+    d.cases(&resident).withdraw_case(withdraw).await.unwrap();
+    let known = next_version(&d, d.community);
+    let renamed = Unit { name_zh: "新名社区".into(), code: "420103005901".into(), ..known };
+    let moved = Unit { parent_id: Some(d.other_street), version: renamed.version + 1, ..renamed.clone() };
+    let renamed_again = Unit { name_zh: "又名社区".into(), version: moved.version + 1, ..moved.clone() };
+    for unit in [renamed, moved, renamed_again] {
+        tell(&d, &unit).await;
+        let found = listed(&d, &d.window(), d.community).await;
+        assert_eq!(found, std::slice::from_ref(&case.case_id), "{unit:?}");
+    }
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn what_comes_in_by_a_merged_community_is_received_where_its_station_is_now() {
     let d = District::start().await;
     let next = merged_community(&d).await;

@@ -7,6 +7,7 @@ use chassis::{
     proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
     testing::Persona,
 };
+use prost::Message as _;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -243,5 +244,30 @@ async fn lists_come_in_the_order_asked_for_and_a_token_belongs_to_its_list() {
     // The size of the page may change on the way.
     let rest = pb::ListCasesRequest { page_size: 9, page_token: first.next_page_token, ..words("楼道") };
     assert_eq!(page(&d, &by, rest).await.unwrap().cases.len(), 4);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_long_texts_ends_where_an_answer_would_be_too_large() {
+    let d = District::start().await;
+    // 60,000 bytes each, and 4.5 million together: more than a client takes that does not say otherwise.
+    let text = "路灯不亮".repeat(5_000);
+    let mut made = Vec::new();
+    for _ in 0..75 {
+        made.push(intake(&d, &Persona::resident(d.district), &text).await);
+    }
+    made.reverse();
+    let (mut seen, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = pb::ListCasesRequest { page_size: 200, page_token, ..Default::default() };
+        let answer = page(&d, &d.dispatcher(), request).await.unwrap();
+        assert!(answer.encoded_len() < 2_500_000 && !answer.cases.is_empty());
+        seen.extend(answer.cases.into_iter().map(|case| case.case_id));
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, made, "and none is left out");
     d.service.stop().await;
 }

@@ -111,6 +111,7 @@ impl District {
             valid_to: None,
             version: 1,
             successor_id: None,
+            moved: false,
             path: [id].into(),
         };
         let org = |id, unit_id, code: &str, kind| Organization {

@@ -207,4 +207,28 @@ mod tests {
             assert_eq!(again.load().unit(unit_id).and_then(|unit| unit.successor_id), Some(next), "kept");
         }
     }
+
+    #[tokio::test]
+    async fn a_copy_keeps_whether_a_unit_came_under_another_parent() {
+        let test_db = crate::testing::TestDb::migrated("topology", none).await.unwrap();
+        let db = test_db.connect("staffing", Clock::system()).await.unwrap();
+        let shared = Arc::new(Shared::default());
+        let (unit_id, first, second) = (new_id(), new_id(), new_id());
+        let told = [(first, "甲", false), (first, "乙", false), (second, "乙", true), (second, "丙", true)];
+        for (version, (parent, name, moved)) in (1..).zip(told) {
+            let unit = proto::identity::v1::Unit {
+                unit_id: unit_id.to_string(),
+                parent_id: parent.to_string(),
+                name_zh: name.to_owned(),
+                version,
+                ..Default::default()
+            };
+            let unit = Unit::try_from(unit).unwrap();
+            shared.install(&db, Changes { units: vec![unit], ..Changes::default() }).await.unwrap();
+            assert_eq!(shared.load().has_moved(unit_id), moved, "in memory, version {version}");
+            let again = Shared::default();
+            again.reload(&db).await.unwrap();
+            assert_eq!(again.load().has_moved(unit_id), moved, "kept, version {version}");
+        }
+    }
 }

@@ -40,6 +40,8 @@ pub struct Unit {
     pub version: i64,
     /// The unit that it was merged into.
     pub successor_id: Option<Uuid>,
+    /// Whether this copy saw it come under another parent; not on the wire. See [`Topology::has_moved`](super::Topology::has_moved).
+    pub moved: bool,
     /// Ids from the root to this unit; filled by the topology.
     pub path: Arc<[Uuid]>,
 }
@@ -130,6 +132,7 @@ impl TryFrom<wire::Unit> for Unit {
             valid_to: instant(unit.valid_to),
             version: unit.version,
             successor_id: optional_uuid("successor_id", &unit.successor_id)?,
+            moved: false,
             path: Arc::from([id]),
         })
     }

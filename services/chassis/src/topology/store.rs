@@ -46,6 +46,8 @@ struct UnitRow {
     version: i64,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     successor_id: Option<Uuid>,
+    #[diesel(sql_type = Bool)]
+    moved: bool,
 }
 
 #[derive(QueryableByName)]
@@ -207,7 +209,7 @@ pub(super) async fn versions(
 pub(super) async fn load(conn: &mut AsyncPgConnection) -> Result<Changes> {
     let units: Vec<UnitRow> = cached(
         "SELECT id, code, code_system, code_year, kind, name_zh, name_en, parent_id, state, valid_from, valid_to, version, \
-         successor_id FROM topology_units",
+         successor_id, moved FROM topology_units",
     )
     .load(conn)
     .await?;
@@ -262,7 +264,8 @@ async fn save_units(conn: &mut AsyncPgConnection, units: &[Unit]) -> Result<usiz
              code_year = excluded.code_year, kind = excluded.kind, name_zh = excluded.name_zh, \
              name_en = excluded.name_en, parent_id = excluded.parent_id, state = excluded.state, \
              valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version, \
-             successor_id = excluded.successor_id \
+             successor_id = excluded.successor_id, \
+             moved = topology_units.moved OR topology_units.parent_id IS DISTINCT FROM excluded.parent_id \
          WHERE topology_units.version < excluded.version \
              OR (topology_units.version = excluded.version AND topology_units.successor_id IS NULL \
                  AND excluded.successor_id IS NOT NULL)",
@@ -392,6 +395,7 @@ impl From<UnitRow> for Unit {
             valid_to: row.valid_to,
             version: row.version,
             successor_id: row.successor_id,
+            moved: row.moved,
             path: Arc::from([row.id]),
         }
     }

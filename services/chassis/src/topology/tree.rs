@@ -1,7 +1,10 @@
 //! The topology in memory: an immutable whole, made anew on each change, so that readers never wait and never see a
 //! half-moved tree.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
@@ -17,6 +20,8 @@ pub struct Topology {
     units: HashMap<Uuid, Arc<Unit>>,
     units_by_code: HashMap<String, Arc<Unit>>,
     children: HashMap<Uuid, Vec<Arc<Unit>>>,
+    /// Units that others were merged into.
+    successors: HashSet<Uuid>,
     orgs: HashMap<Uuid, Arc<Organization>>,
     orgs_by_code: HashMap<String, Arc<Organization>>,
     orgs_at: HashMap<Uuid, Vec<Arc<Organization>>>,
@@ -70,8 +75,11 @@ impl Topology {
         let mut orgs = self.orgs.clone();
         let mut edges = self.edges.clone();
         for unit in changes.units {
-            if units.get(&unit.id).is_none_or(|old| old.gives_way_to(&unit)) {
-                units.insert(unit.id, unit);
+            let old = units.get(&unit.id);
+            if old.is_none_or(|old| old.gives_way_to(&unit)) {
+                let moves = |old: &Unit| old.moved || old.parent_id != unit.parent_id;
+                let moved = unit.moved || old.is_some_and(moves);
+                units.insert(unit.id, Unit { moved, ..unit });
             }
         }
         for org in changes.orgs {
@@ -112,6 +120,7 @@ impl Topology {
             if let Some(parent) = unit.parent_id {
                 topology.children.entry(parent).or_default().push(unit.clone());
             }
+            topology.successors.extend(unit.successor_id);
         }
         for org in sorted(&orgs, |o| o.code.as_str()) {
             by_code(&mut topology.orgs_by_code, &org.code, &org, |o| o.valid_to);
@@ -173,6 +182,16 @@ impl Topology {
     pub fn ancestor(&self, unit_id: Uuid, kind: super::UnitKind) -> Option<Arc<Unit>> {
         let path = self.path(unit_id)?;
         path.iter().rev().filter_map(|id| self.units.get(id)).find(|unit| unit.kind == kind).cloned()
+    }
+
+    /// Whether a unit may have lain under another parent before, so that what happened there stands under that one. Of a unit that
+    /// this copy learnt of only after a change, its parent tells: units come under another one when their own becomes part of it.
+    pub fn has_moved(&self, unit_id: Uuid) -> bool {
+        let moves = |unit: &Arc<Unit>| {
+            let merged = unit.parent_id.is_some_and(|parent| self.successors.contains(&parent));
+            unit.moved || (unit.version > 1 && merged)
+        };
+        self.units.get(&unit_id).is_none_or(moves)
     }
 
     /// An organisation, also one that has ended.
@@ -289,6 +308,7 @@ mod tests {
             valid_to: None,
             version,
             successor_id: None,
+            moved: false,
             path: Arc::from([]),
         }
     }
@@ -348,6 +368,44 @@ mod tests {
         let late =
             moved.with(Changes { units: vec![unit(4, 2, UnitKind::Community, 5)], ..Changes::default() }, 3);
         assert_eq!(ids(&late.path(Uuid::from_u128(5)).unwrap()), [1, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_unit_has_moved_once_it_came_under_another_parent_and_not_by_another_name() {
+        let renamed = Unit { name_zh: "新名".to_owned(), ..unit(4, 2, UnitKind::Community, 2) };
+        let all = vec![
+            unit(1, 0, UnitKind::District, 1),
+            unit(2, 1, UnitKind::Street, 1),
+            unit(3, 1, UnitKind::Street, 3),
+            unit(4, 2, UnitKind::Community, 1),
+        ];
+        let change = |topology: &Topology, unit| {
+            topology.with(Changes { units: vec![unit], ..Changes::default() }, topology.version() + 1)
+        };
+        let moved = |topology: &Topology, id| topology.has_moved(Uuid::from_u128(id));
+        let topology = Topology::build(Changes { units: all, ..Changes::default() }, 1);
+        let known = change(&topology, renamed.clone());
+        assert!(![1, 2, 3, 4].into_iter().any(|id| moved(&known, id)), "names and codes do not count");
+        let away = change(&known, unit(4, 3, UnitKind::Community, 3));
+        assert!(moved(&away, 4));
+        let back = change(&away, Unit { version: 4, ..renamed });
+        assert!(moved(&back, 4), "and that stays");
+        assert!(moved(&back, 9), "of what is not known nothing is said");
+    }
+
+    #[test]
+    fn of_a_unit_learnt_of_late_its_parent_tells_whether_it_has_moved() {
+        let merged = Unit { successor_id: Some(Uuid::from_u128(3)), ..unit(2, 1, UnitKind::Street, 2) };
+        let units = vec![
+            unit(1, 0, UnitKind::District, 1),
+            merged,
+            unit(3, 1, UnitKind::Street, 1),
+            unit(4, 3, UnitKind::Community, 2),
+            unit(5, 3, UnitKind::Community, 1),
+        ];
+        let topology = Topology::build(Changes { units, ..Changes::default() }, 1);
+        let moved: Vec<u128> = (1..=5).filter(|id| topology.has_moved(Uuid::from_u128(*id))).collect();
+        assert_eq!(moved, [4], "one came with its street, the other was founded later");
     }
 
     #[test]

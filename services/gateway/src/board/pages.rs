@@ -24,7 +24,7 @@ use super::{
     session::{self, Session},
     view::{encoded, local, percent, rate, render, share, total},
 };
-use crate::App;
+use crate::{App, MAX_ANSWER};
 
 /// Indicators on the board, with their names; the definitions are analytics' own.
 pub const RATES: [(&str, &str, &str); 4] = [
@@ -172,7 +172,8 @@ pub async fn ask(
     session: &Session,
     request: ListCasesRequest,
 ) -> Result<ListCasesResponse, tonic::Status> {
-    let mut cases = CaseServiceClient::new(app.channel("case-routing"));
+    let cases = CaseServiceClient::new(app.channel("case-routing"));
+    let mut cases = cases.max_decoding_message_size(MAX_ANSWER);
     Ok(cases.list_cases(session.request(request)?).await?.into_inner())
 }
 

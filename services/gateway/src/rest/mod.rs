@@ -21,7 +21,7 @@ use self::{
     binding::{Binding, Match},
     codec::DynamicCodec,
 };
-use crate::{App, clients::Client, headers::Route, problem::Problem};
+use crate::{App, MAX_ANSWER, clients::Client, headers::Route, problem::Problem};
 
 /// Largest JSON body, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -36,8 +36,6 @@ const TRY_PASSWORDS: [&str; 2] =
 /// When to come again where too many wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// Largest answer taken from a service, in bytes.
-const MAX_ANSWER: usize = 16 << 20;
 
 /// Serves everything under `/v1`.
 pub async fn serve(State(app): State<Arc<App>>, request: Request) -> Response {

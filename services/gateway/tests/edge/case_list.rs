@@ -181,3 +181,48 @@ async fn a_search_says_what_it_cannot_find_yet_and_an_export_of_it_does_not_end_
     assert_eq!(response.status(), 200);
     assert!(response.bytes().await.is_err(), "what is not whole does not end as if it were");
 }
+
+#[tokio::test]
+async fn a_page_without_a_case_leads_on_to_those_behind_it() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let empty = ListCasesResponse { next_page_token: "a+b".to_owned(), ..Default::default() };
+    edge.services.answer("ListCases", &empty);
+    let (_, html) = page(&edge, "/cases?state=archived", &session).await;
+    assert!(html.contains("更早的见下一页") && html.contains("page=a%2Bb"), "{html}");
+    assert!(!html.contains("没有工单。"), "nobody knows that yet: {html}");
+    let english = format!("{session}; jh_lang=en");
+    let html = send(&edge, "/cases", &english).await.text().await.expect("text");
+    assert!(html.contains("earlier ones are on the next page"), "{html}");
+    assert!(html.contains(r#"name="page" value="a+b""#), "{html}");
+
+    edge.services.answer("ListCases", &ListCasesResponse::default());
+    let (_, html) = page(&edge, "/cases?state=archived", &session).await;
+    assert!(html.contains("没有工单。") && !html.contains("下一页"), "{html}");
+
+    // A file goes on behind it, too.
+    edge.services.answer_by("ListCases", |call| {
+        let asked: ListCasesRequest = call.decode();
+        let (cases, next) = match asked.page_token.as_str() {
+            "" => (Vec::new(), "1"),
+            "1" => (vec![canned::case()], "2"),
+            _ => (Vec::new(), ""),
+        };
+        let next_page_token = next.to_owned();
+        Ok(ListCasesResponse { cases, next_page_token, ..Default::default() }.encode_to_vec())
+    });
+    let file = send(&edge, "/cases.csv", &session).await.text().await.expect("the whole file");
+    assert_eq!(file.split_terminator("\r\n").count(), 2, "the header and the case");
+}
+
+#[tokio::test]
+async fn a_file_is_whole_also_where_a_service_of_an_earlier_build_answers_with_long_pages() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let long = Case { text_redacted: "长".repeat(20_000), ..canned::case() };
+    edge.services.answer("ListCases", &ListCasesResponse { cases: vec![long; 90], ..Default::default() });
+    let response = send(&edge, "/cases.csv", &session).await;
+    assert_eq!(response.status(), 200);
+    let file = response.text().await.expect("the whole file");
+    assert_eq!(file.split_terminator("\r\n").count(), 1 + 90, "more than 4 MiB");
+}

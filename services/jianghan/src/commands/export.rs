@@ -159,7 +159,8 @@ async fn write(args: &Cases) -> Result<Done> {
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     bar.set_style(ProgressStyle::with_template("  {spinner} {pos} 件 cases  {elapsed}  {per_sec}")?);
     bar.set_position(mark.rows);
-    if mark.rows == 0 {
+    // A page that is marked may have had no rows.
+    if mark.page_token.is_empty() {
         out.write(&export::header(args.english))?;
     }
     request.page_token.clone_from(&mark.page_token);

@@ -199,12 +199,11 @@ impl WorkforceRpc {
         request: ListWorkersRequest,
     ) -> Result<ListWorkersResponse> {
         let size = page::size(request.page_size, 50, 200)?;
-        let after = page::decode::<(i32, i64, Uuid)>(&request.page_token)?;
+        let after = page::decode::<Uuid>(&request.page_token)?.unwrap_or_default();
         let orgs = self.orgs(caller, &request.org_id)?;
         let mut conn = self.db.conn().await?;
         let mut rows = lists::workers(&mut conn, &orgs, after, size + 1).await?;
-        let next_page_token =
-            page::cut(&mut rows, size, |last| (last.open_count, last.open_minutes, last.id.0));
+        let next_page_token = page::cut(&mut rows, size, |last| last.id.0);
         Ok(ListWorkersResponse { workers: rows.iter().map(Into::into).collect(), next_page_token })
     }
 }

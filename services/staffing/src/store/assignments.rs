@@ -79,15 +79,20 @@ pub(super) struct Row {
     version: i64,
 }
 
-/// The columns of [`Row`], before each part of a query.
+/// The columns of [`Row`].
+macro_rules! columns {
+    () => {
+        "assignment_id, task_id, case_id, org_id, unit_id, line, worker_id, person_id, worker_ref, \
+         item_code, place_unit_id, weight, round, slot, state, offered_at, offer_due_at, due_at, accepted_at, \
+         on_site_at, done_at, ended_at, minutes, evidence, reasons, end_reason, version"
+    };
+}
+pub(super) use columns;
+
+/// The columns of [`Row`], before the rest of a query.
 macro_rules! select {
-    ($($rest:literal),+) => {
-        concat!($(
-            "SELECT assignment_id, task_id, case_id, org_id, unit_id, line, worker_id, person_id, worker_ref, \
-             item_code, place_unit_id, weight, round, slot, state, offered_at, offer_due_at, due_at, accepted_at, \
-             on_site_at, done_at, ended_at, minutes, evidence, reasons, end_reason, version ",
-            $rest
-        ),+)
+    ($rest:literal) => {
+        concat!("SELECT ", $crate::store::assignments::columns!(), " ", $rest)
     };
 }
 pub(super) use select;

@@ -34,6 +34,41 @@ pub struct AssignmentFilter {
     pub limit: i64,
 }
 
+/// A page of the caller's own.
+macro_rules! mine {
+    ($states:literal) => {
+        concat!(
+            "SELECT ",
+            assignments::columns!(),
+            " FROM assignments WHERE person_id = $1 AND $7 IS NULL AND $2 = 1 AND $3 = $3 AND ",
+            $states,
+            " AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6"
+        )
+    };
+}
+
+/// A page of the caller's own and of the organisations', each found by its own index.
+macro_rules! reached {
+    ($states:literal) => {
+        concat!(
+            "SELECT ",
+            assignments::columns!(),
+            " FROM ((SELECT ",
+            assignments::columns!(),
+            " FROM assignments WHERE person_id = $1 AND $7 IS NULL AND ",
+            $states,
+            " AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6)
+            UNION (SELECT ",
+            assignments::columns!(),
+            " FROM unnest($3) AS o (id) CROSS JOIN LATERAL (
+                SELECT * FROM assignments WHERE org_id = o.id AND $2 = 0 AND ",
+            $states,
+            " AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6) a)
+            ) a ORDER BY assignment_id DESC LIMIT $6"
+        )
+    };
+}
+
 /// Assignments, newest first. Each kind of question has its own statement, so that each has its index.
 pub async fn assignments(conn: &mut AsyncPgConnection, filter: &AssignmentFilter) -> Result<Vec<Assignment>> {
     const BY_ID: &str = assignments::select!(
@@ -51,26 +86,18 @@ pub async fn assignments(conn: &mut AsyncPgConnection, filter: &AssignmentFilter
             AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
             AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6"
     );
-    const MINE: &str = assignments::select!(
-        "FROM assignments a WHERE person_id = $1 AND $7 IS NULL AND $2 = 1
-            AND $3 = $3 AND ($4 = '{}' OR state = ANY($4)) AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6"
-    );
-    const REACHED: &str = assignments::select!(
-        "FROM ((",
-        "FROM assignments WHERE person_id = $1 AND $7 IS NULL AND ($4 = '{}' OR state = ANY($4))
-                AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6)
-            UNION (",
-        "FROM unnest($3) AS o (id) CROSS JOIN LATERAL (
-                SELECT * FROM assignments WHERE org_id = o.id AND $2 = 0 AND ($4 = '{}' OR state = ANY($4))
-                   AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6) a)
-        ) a ORDER BY assignment_id DESC LIMIT $6"
-    );
+    const MINE: &str = mine!("($4 = '{}' OR state = ANY($4))");
+    const REACHED: &str = reached!("($4 = '{}' OR state = ANY($4))");
+    // As the indexes `assignments_person_in_hand` and `assignments_org_in_hand` have them.
+    const MINE_IN_HAND: &str = mine!("state IN (1, 2, 3, 4) AND state = ANY($4)");
+    const REACHED_IN_HAND: &str = reached!("state IN (1, 2, 3, 4) AND state = ANY($4)");
+    let in_hand = !filter.states.is_empty() && filter.states.iter().all(|state| state.is_active());
     let (sql, key) = match (filter.id, filter.task, filter.case) {
         (Some(id), _, _) => (BY_ID, Some(id)),
         (None, Some(task), _) => (BY_TASK, Some(task)),
         (None, None, Some(case)) => (BY_CASE, Some(case)),
-        (None, None, None) if filter.mine => (MINE, None),
-        (None, None, None) => (REACHED, None),
+        (None, None, None) if filter.mine => (if in_hand { MINE_IN_HAND } else { MINE }, None),
+        (None, None, None) => (if in_hand { REACHED_IN_HAND } else { REACHED }, None),
     };
     let states: Vec<i16> = filter.states.iter().map(|state| *state as i16).collect();
     let rows: Vec<assignments::Row> = cached(sql)
@@ -103,23 +130,18 @@ pub async fn posts(
     rows.into_iter().map(Post::try_from).collect()
 }
 
-/// Active workers of organisations, least loaded first.
+/// Active workers of organisations, by id after `after`: by what changes between two pages, somebody would be on neither.
 pub async fn workers(
     conn: &mut AsyncPgConnection,
     orgs: &[Uuid],
-    after: Option<(i32, i64, Uuid)>,
+    after: Uuid,
     limit: i64,
 ) -> Result<Vec<Worker>> {
-    let (count, minutes, id) = after.unwrap_or((-1, 0, Uuid::nil()));
     let rows: Vec<workers::Row> = cached(workers::select!(
-        "FROM workers WHERE org_id = ANY($1) AND active
-            AND (open_count, open_minutes, worker_id) > ($2, $3, $4)
-          ORDER BY open_count, open_minutes, worker_id LIMIT $5"
+        "FROM workers WHERE org_id = ANY($1) AND active AND worker_id > $2 ORDER BY worker_id LIMIT $3"
     ))
     .bind::<Array<SqlUuid>, _>(orgs)
-    .bind::<Integer, _>(count)
-    .bind::<BigInt, _>(minutes)
-    .bind::<SqlUuid, _>(id)
+    .bind::<SqlUuid, _>(after)
     .bind::<BigInt, _>(limit)
     .load(conn)
     .await?;

@@ -6,6 +6,7 @@ mod crew;
 mod duty;
 mod duty_vacancies;
 mod events;
+mod lists;
 mod rework;
 mod together;
 mod workforce;

@@ -58,6 +58,7 @@ fn unit(id: Uuid, parent_id: Option<Uuid>, kind: UnitKind) -> Unit {
         valid_to: None,
         version: 1,
         successor_id: None,
+        moved: false,
         path: Arc::from([]),
     }
 }

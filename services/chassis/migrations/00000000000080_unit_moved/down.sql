@@ -1,0 +1,1 @@
+ALTER TABLE topology_units DROP COLUMN moved;

@@ -1,0 +1,2 @@
+DROP INDEX assignments_person_in_hand;
+DROP INDEX assignments_org_in_hand;
