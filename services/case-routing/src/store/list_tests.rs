@@ -58,12 +58,8 @@ fn everywhere(states: &[CaseState]) -> CaseFilter {
 
 /// Of a desk at the street that belongs to an organisation.
 fn desk(states: &[CaseState]) -> CaseFilter {
-    let reach = ReachFilter {
-        units: vec![STREET],
-        lines: vec![None],
-        orgs: vec![ORG],
-        ..ReachFilter::default()
-    };
+    let reach =
+        ReachFilter { units: vec![STREET], lines: vec![None], orgs: vec![ORG], ..ReachFilter::default() };
     CaseFilter { reach, near: Some(STREET), ..everywhere(states) }
 }
 
