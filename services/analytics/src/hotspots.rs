@@ -22,6 +22,7 @@ use crate::{
         detect::{Cell, Counts, Field, LeafCount, Verdict, season},
         watch::{self, Day, window_start},
     },
+    mergers::goes_on_at,
     store::hotspots::{self as store, Row},
 };
 
@@ -134,13 +135,6 @@ pub async fn look(tx: &mut Tx<'_>, topology: &Topology, day: NaiveDate) -> Resul
     store::note_run(tx.conn, (day, METHOD.version), (number(look.tested), number(look.rejected)), tx.now)
         .await?;
     Ok(look)
-}
-
-/// The unit in which the matters of a unit go on: itself, or what it was merged into, however often, as far as that is known.
-pub fn goes_on_at(topology: &Topology, unit: Uuid) -> Uuid {
-    let successor = |unit: &Uuid| topology.unit(topology.unit(*unit)?.successor_id?).map(|next| next.id);
-    // More mergers in a row than units can have, unless they lead in a circle.
-    std::iter::successors(Some(unit), successor).take(64).last().unwrap_or(unit)
 }
 
 /// Units of a district and below, each with its path from the district on. Ended ones too: their history counts above, and that of

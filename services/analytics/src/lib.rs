@@ -7,6 +7,7 @@ pub mod digest;
 pub mod domain;
 mod hotspots;
 mod keeping;
+mod mergers;
 pub mod rebuild;
 mod rpc;
 pub mod store;

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chassis::{Result, auth::Caller, clock::to_proto, db::Tx};
+use chassis::{Result, auth::Caller, clock::to_proto, db::Tx, topology::Unit};
 use proto::analytics::v1::{Count, GetBoardRequest, GetBoardResponse, StreetSummary};
 use proto::case_routing::v1::DeliveryMode;
 use uuid::Uuid;
 
 use super::{
     Indicators,
-    convert::{Frame, count},
+    convert::{Frame, Place, count},
     period::Period,
     reach,
 };
@@ -22,6 +22,7 @@ use crate::{
         value::Totals,
         vocabulary,
     },
+    mergers::{self, Successors},
     store::query::{self, Consumption, Selection},
 };
 
@@ -62,12 +63,12 @@ impl Indicators {
         let streets = reach::below(&topology, &reached);
         let mut all = Tally::default();
         let mut by_street: HashMap<Uuid, Tally> = streets.iter().map(|s| (s.id, Tally::default())).collect();
-        // A leaf counts for the asked unit and for the street on its path.
+        // A leaf counts for the asked unit and for the street on its path, or on that of what it became part of.
         read.count(|leaf, add| {
             add(&mut all);
-            let path = topology.path(leaf);
-            let street =
-                path.iter().flat_map(|path| path.iter()).find(|id| by_street.contains_key(*id)).copied();
+            let listed = |unit| topology.path(unit)?.iter().find(|id| by_street.contains_key(*id)).copied();
+            let became: Vec<Uuid> = mergers::became(&topology, leaf).collect();
+            let street = became.into_iter().rev().find_map(listed);
             if let Some(tally) = street.and_then(|id| by_street.get_mut(&id)) {
                 add(tally);
             }
@@ -75,9 +76,11 @@ impl Indicators {
 
         let frame = Frame { period, watermark: read.consumption.watermark };
         let catalogue = Catalogue::builtin();
-        let rate = |code: &str, unit_id: Uuid, tally: &Tally| {
-            catalogue.get(code).map(|d| frame.value(d, unit_id, &tally.totals))
+        let successors = Successors::of(&topology);
+        let rate = |code: &str, unit: &Unit, tally: &Tally| {
+            catalogue.get(code).map(|d| frame.value(d, Place::new(unit, &successors), &tally.totals))
         };
+        let place = Place::new(&reached.unit, &successors);
         let counters = &all.totals.period;
         Ok(GetBoardResponse {
             by_state: all.states.iter().map(|(state, n)| count(vocabulary::state_name(*state), *n)).collect(),
@@ -96,8 +99,8 @@ impl Indicators {
                     open: tally.open,
                     overdue: tally.overdue,
                     closed: tally.totals.period[Counter::Closed],
-                    on_time_rate: rate(ON_TIME, street.id, tally),
-                    satisfaction_rate: rate(SATISFACTION, street.id, tally),
+                    on_time_rate: rate(ON_TIME, street, tally),
+                    satisfaction_rate: rate(SATISFACTION, street, tally),
                 })
                 .collect(),
             registered: counters[Counter::Registered],
@@ -108,7 +111,7 @@ impl Indicators {
                 .definitions()
                 .iter()
                 .filter(|d| d.board)
-                .map(|d| frame.value(d, reached.unit.id, &all.totals))
+                .map(|d| frame.value(d, place, &all.totals))
                 .collect(),
             domain_time: Some(to_proto(now)),
             watermark: read.consumption.watermark.map(to_proto),

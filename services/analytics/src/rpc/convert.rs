@@ -1,13 +1,18 @@
 //! Domain values to messages.
 
-use chassis::{Timestamp, clock::to_proto};
+use calendar::instant;
+use chassis::{Timestamp, clock::to_proto, topology::Unit};
+use chrono::{NaiveDate, NaiveTime};
 use proto::analytics::v1::{Count, IndicatorDefinition, IndicatorValue};
 use uuid::Uuid;
 
 use super::period::Period;
-use crate::domain::{
-    indicator::{Catalogue, Definition},
-    value::Totals,
+use crate::{
+    domain::{
+        indicator::{Catalogue, Definition, Formula},
+        value::Totals,
+    },
+    mergers::Successors,
 };
 
 /// A definition as callers see it.
@@ -26,6 +31,26 @@ pub fn definition(definition: &Definition) -> IndicatorDefinition {
     }
 }
 
+/// The unit that values are of.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    unit_id: Uuid,
+    /// Days before were counted on other boundaries.
+    rebased_before: Option<Timestamp>,
+}
+
+impl Place {
+    /// Of a unit, as mergers left it.
+    pub fn new(unit: &Unit, successors: &Successors) -> Self {
+        Self { unit_id: unit.id, rebased_before: successors.rebased_before(unit) }
+    }
+
+    /// Whether figures from a day on are made over a merger.
+    pub fn is_rebased(&self, first: NaiveDate) -> bool {
+        self.rebased_before.is_some_and(|end| instant(first, NaiveTime::MIN) < end)
+    }
+}
+
 /// What all values of an answer share.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame {
@@ -37,12 +62,16 @@ pub struct Frame {
 
 impl Frame {
     /// The value of a definition for a unit.
-    pub fn value(&self, definition: &Definition, unit_id: Uuid, totals: &Totals) -> IndicatorValue {
+    pub fn value(&self, definition: &Definition, place: Place, totals: &Totals) -> IndicatorValue {
         let value = Catalogue::builtin().evaluate(definition, totals);
+        let first = match definition.formula {
+            Formula::YearChange(..) => self.period.year_before().0,
+            _ => self.period.start,
+        };
         IndicatorValue {
             code: definition.code.clone(),
             version: definition.version,
-            unit_id: unit_id.to_string(),
+            unit_id: place.unit_id.to_string(),
             start_date: self.period.start.to_string(),
             end_date: self.period.end.to_string(),
             numerator: value.numerator,
@@ -51,6 +80,7 @@ impl Frame {
             small_sample: value.small_sample,
             watermark: self.watermark.map(to_proto),
             deferred: value.deferred,
+            rebased: place.is_rebased(first),
         }
     }
 }

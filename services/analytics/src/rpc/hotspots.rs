@@ -24,7 +24,7 @@ use crate::{
         METHOD, WINDOW_DAYS,
         effect::{Effect, effect},
     },
-    hotspots,
+    hotspots, mergers,
     store::hotspots::{self as store, Row, Wanted},
 };
 
@@ -60,7 +60,7 @@ impl Hotspots {
         let topology = self.topology.load();
         let reached = match request.unit_id.as_str() {
             "" => reach::home(caller, &topology)?,
-            id => named(caller, &topology, id)?,
+            id => reach::unit(caller, &topology, "unit_id", id)?,
         };
         let units = comparable(&topology, &reached);
         let wanted = Wanted {
@@ -102,27 +102,9 @@ fn ids(texts: &[String]) -> Result<Option<Vec<Uuid>>> {
     Ok((!ids.is_empty()).then_some(ids))
 }
 
-/// The unit named in a request. One that was merged, and is out of reach itself, is judged by where it goes on: hot spots of its
-/// name are seen there.
-fn named(caller: &Caller, topology: &Topology, id: &str) -> Result<Reached> {
-    let reached = reach::unit(caller, topology, "unit_id", id);
-    match (reached, Uuid::try_parse(id)) {
-        (Err(Error::NotFound { kind, id }), Ok(unit)) => {
-            let next = hotspots::goes_on_at(topology, unit);
-            reach::unit(caller, topology, "unit_id", &next.to_string())
-                .map_err(|_| Error::not_found(kind, id))
-        }
-        (reached, _) => reached,
-    }
-}
-
-/// The units of which the caller may see hot spots: communities are nobody's to compare who reaches by line only (C-11). Those of
-/// a place that was merged are seen where it goes on, too.
+/// The units of which the caller may see hot spots: communities are nobody's to compare who reaches by line only (C-11).
 pub(super) fn comparable(topology: &Topology, reached: &Reached) -> Vec<Uuid> {
     let mut units = reached.selection(topology, None).units;
-    units.extend(at_or_below(topology, reached.unit.id));
-    units.sort_unstable();
-    units.dedup();
     if reached.lines.is_some() {
         let coarse = |id: &Uuid| {
             topology.unit(*id).is_some_and(|unit| {
@@ -131,16 +113,6 @@ pub(super) fn comparable(topology: &Topology, reached: &Reached) -> Vec<Uuid> {
         };
         units.retain(coarse);
     }
-    units
-}
-
-/// The units that lie or go on at a unit or below it.
-fn at_or_below(topology: &Topology, unit: Uuid) -> Vec<Uuid> {
-    let lies_there = |id: &Uuid| {
-        topology.path(hotspots::goes_on_at(topology, *id)).is_some_and(|path| path.contains(&unit))
-    };
-    let mut units: Vec<Uuid> = topology.units().map(|unit| unit.id).filter(lies_there).collect();
-    units.sort_unstable();
     units
 }
 
@@ -159,7 +131,7 @@ async fn compared(
     closed: NaiveDate,
     last: NaiveDate,
 ) -> Result<Compared> {
-    let units = at_or_below(topology, hotspots::goes_on_at(topology, row.unit_id));
+    let units = mergers::within(topology, mergers::goes_on_at(topology, row.unit_id));
     let until =
         closed.checked_add_days(Days::new(METHOD.effect_days.unsigned_abs())).unwrap_or(closed).min(last);
     let next = closed.succ_opt().unwrap_or(closed);

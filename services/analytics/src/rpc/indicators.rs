@@ -5,7 +5,7 @@ use proto::analytics::v1::{QueryIndicatorsRequest, QueryIndicatorsResponse};
 
 use super::{
     Indicators,
-    convert::Frame,
+    convert::{Frame, Place},
     period::Period,
     reach::{self, Reached},
 };
@@ -15,6 +15,7 @@ use crate::{
         indicator::{Catalogue, Cohort, Definition, Formula},
         value::Totals,
     },
+    mergers::Successors,
     store::query::{self, Selection},
 };
 
@@ -38,11 +39,12 @@ impl Indicators {
         let item = Some(request.item_code).filter(|code| !code.is_empty());
         let topology = self.topology.load();
         let units = units(caller, &topology, &request.unit_ids)?;
-        let asked: Vec<(Reached, Selection)> = units
-            .into_iter()
-            .map(|unit| {
-                let selection = unit.selection(&topology, item.clone());
-                (unit, selection)
+        let successors = Successors::of(&topology);
+        let asked: Vec<(Place, Selection)> = units
+            .iter()
+            .map(|reached| {
+                let selection = reached.selection(&topology, item.clone());
+                (Place::new(&reached.unit, &successors), selection)
             })
             .collect();
 
@@ -51,9 +53,9 @@ impl Indicators {
             let watermark = query::consumption(tx.conn).await?.watermark;
             let frame = Frame { period, watermark };
             let mut values = Vec::new();
-            for (reached, selection) in &asked {
+            for (place, selection) in &asked {
                 let totals = totals(tx, selection, period, &definitions).await?;
-                values.extend(definitions.iter().map(|d| frame.value(d, reached.unit.id, &totals)));
+                values.extend(definitions.iter().map(|d| frame.value(d, *place, &totals)));
             }
             Ok(QueryIndicatorsResponse { values })
         };

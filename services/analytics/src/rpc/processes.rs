@@ -11,7 +11,7 @@ use chassis::{
     clock::to_proto,
     db::{Db, Tx},
     page, topology,
-    topology::{Topology, UnitKind},
+    topology::{Topology, Unit, UnitKind},
 };
 use chrono::{Days, NaiveDate};
 use proto::analytics::v1::{
@@ -23,6 +23,7 @@ use tonic::{Request, Response, async_trait};
 use uuid::Uuid;
 
 use super::{
+    convert::Place,
     period::Period,
     reach::{self, Reached},
 };
@@ -31,6 +32,7 @@ use crate::{
         process::Measure,
         process_figures::{self as figures, Comparison, Row, Side, Sums},
     },
+    mergers::{self, Successors},
     store::{
         processes::{self as store, Seen, Wanted},
         query,
@@ -74,7 +76,7 @@ impl Processes {
         Period::parse(&start.to_string(), &end.to_string(), self.clock.now())
     }
 
-    /// What a side asks for: one question per unit, because the lines that may be counted can differ.
+    /// What a side asks for, of which days: one question per unit, because the lines that may be counted can differ.
     fn wanted(
         &self,
         caller: &Caller,
@@ -82,7 +84,7 @@ impl Processes {
         name: &str,
         side: &ProcessSide,
         item: Option<&String>,
-    ) -> Result<(Period, Vec<Wanted>)> {
+    ) -> Result<(Span, Vec<Wanted>)> {
         let inside = |error: Error| match error {
             Error::Invalid { field, message } => Error::invalid(format!("{name}.{field}"), message),
             other => other,
@@ -99,6 +101,9 @@ impl Processes {
             each.map(|(n, id)| reach::unit(caller, topology, &format!("{name}.unit_ids[{n}]"), id))
                 .collect::<Result<_>>()?
         };
+        let successors = Successors::of(topology);
+        let made_over = |reached: &Reached| Place::new(&reached.unit, &successors).is_rebased(period.start);
+        let span = Span { period, rebased: reached.iter().any(made_over) };
         let mut taken = BTreeSet::new();
         let wanted = reached.iter().map(|reached| {
             let mut units = reached.selection(topology, None).units;
@@ -113,7 +118,24 @@ impl Processes {
                 end: period.end,
             }
         });
-        Ok((period, wanted.collect()))
+        Ok((span, wanted.collect()))
+    }
+}
+
+/// The days of a side.
+#[derive(Clone, Copy)]
+struct Span {
+    period: Period,
+    /// A unit that the side names was made of others since they began, or was merged.
+    rebased: bool,
+}
+
+impl Span {
+    /// Whether a row is made over a merger: of what was asked for, or of the street that it is about.
+    fn rebases(&self, row: &Row, topology: &Topology, successors: &Successors) -> bool {
+        let street = row.street.and_then(|street| topology.unit(street));
+        let made_over = |street: Arc<Unit>| Place::new(&street, successors).is_rebased(self.period.start);
+        self.rebased || street.is_some_and(made_over)
     }
 }
 
@@ -170,8 +192,8 @@ impl ProcessService for Processes {
         let item = Some(request.item_code).filter(|code| !code.is_empty());
         let topology = self.topology.load();
         let (base, other) = (request.base.unwrap_or_default(), request.other.unwrap_or_default());
-        let (base_period, base) = self.wanted(&caller, &topology, "base", &base, item.as_ref())?;
-        let (other_period, other) = self.wanted(&caller, &topology, "other", &other, item.as_ref())?;
+        let (base_span, base) = self.wanted(&caller, &topology, "base", &base, item.as_ref())?;
+        let (other_span, other) = self.wanted(&caller, &topology, "other", &other, item.as_ref())?;
         let (base, other, watermark) = self
             .db
             .transaction(async move |tx: &mut Tx<'_>| {
@@ -185,18 +207,22 @@ impl ProcessService for Processes {
                 Ok((one, two, query::consumption(tx.conn).await?.watermark))
             })
             .await?;
-        let street = |unit| topology.ancestor(unit, UnitKind::Street).map(|street| street.id);
-        let (overall, mut rows) = figures::compare(&base, &other, street);
+        let (overall, mut rows) = figures::compare(&base, &other, |unit| street(&topology, unit));
         rows.retain(|(row, _)| after.as_ref().is_none_or(|after| row.place() > after.place()));
         let next_page_token = page::cut(&mut rows, size, |(row, _)| (row.item.clone(), row.street));
+        let successors = Successors::of(&topology);
+        let told = |row: &Row, both: &Comparison| {
+            let rebased = [base_span, other_span].map(|span| span.rebases(row, &topology, &successors));
+            comparison(row, both, rebased)
+        };
         Ok(Response::new(CompareProcessesResponse {
-            overall: Some(comparison(&Row::default(), &overall)),
-            rows: rows.iter().map(|(row, both)| comparison(row, both)).collect(),
+            overall: Some(told(&Row::default(), &overall)),
+            rows: rows.iter().map(|(row, both)| told(row, both)).collect(),
             next_page_token,
-            base_start_date: base_period.start.to_string(),
-            base_end_date: base_period.end.to_string(),
-            other_start_date: other_period.start.to_string(),
-            other_end_date: other_period.end.to_string(),
+            base_start_date: base_span.period.start.to_string(),
+            base_end_date: base_span.period.end.to_string(),
+            other_start_date: other_span.period.start.to_string(),
+            other_end_date: other_span.period.end.to_string(),
             watermark: watermark.map(to_proto),
         }))
     }
@@ -224,10 +250,7 @@ fn listed(topology: &Topology, seen: &[Seen]) -> Vec<(VersionKey, ProcessVersion
             let first = seen.iter().filter_map(|one| one.first_day).min();
             let last = seen.iter().filter_map(|one| one.last_day).max();
             let decided = seen.iter().filter(|one| one.decided > 0);
-            let streets: BTreeSet<Uuid> = decided
-                .filter_map(|one| topology.ancestor(one.unit_id, UnitKind::Street))
-                .map(|street| street.id)
-                .collect();
+            let streets: BTreeSet<Uuid> = decided.filter_map(|one| street(topology, one.unit_id)).collect();
             let part = |prefix: &str| {
                 let mut parts = version.split('.');
                 parts.find_map(|part| part.strip_prefix(prefix)).unwrap_or_default().to_owned()
@@ -252,19 +275,25 @@ fn listed(topology: &Topology, seen: &[Seen]) -> Vec<(VersionKey, ProcessVersion
     versions
 }
 
-fn comparison(row: &Row, both: &Comparison) -> ProcessComparison {
+/// The street in which the matters of a unit go on.
+fn street(topology: &Topology, unit: Uuid) -> Option<Uuid> {
+    let unit = mergers::goes_on_at(topology, unit);
+    topology.ancestor(unit, UnitKind::Street).map(|street| street.id)
+}
+
+fn comparison(row: &Row, both: &Comparison, [base, other]: [bool; 2]) -> ProcessComparison {
     let (note_zh, note_en) = both.note();
     ProcessComparison {
         item_code: row.item.clone().unwrap_or_default(),
         street_unit_id: row.street.map(|street| street.to_string()).unwrap_or_default(),
-        base: Some(side(&both.base)),
-        other: Some(side(&both.other)),
+        base: Some(side(&both.base, base)),
+        other: Some(side(&both.other, other)),
         note_zh: note_zh.to_owned(),
         note_en: note_en.to_owned(),
     }
 }
 
-fn side(side: &Side) -> ProcessFigures {
+fn side(side: &Side, rebased: bool) -> ProcessFigures {
     use Measure::{Contacts, Dispatches, Objections, Returns, Steps, Supplements};
     let share = |share: figures::Share| {
         Some(Share { numerator: share.numerator, denominator: share.denominator, value: share.value })
@@ -294,5 +323,6 @@ fn side(side: &Side) -> ProcessFigures {
             })
             .collect(),
         small_sample: side.is_small(),
+        rebased,
     }
 }

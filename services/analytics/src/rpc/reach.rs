@@ -11,7 +11,7 @@ use chassis::{
 use std::{collections::BTreeSet, sync::Arc};
 use uuid::Uuid;
 
-use crate::store::query::Selection;
+use crate::{mergers, store::query::Selection};
 
 /// A unit the caller reaches, with the lines that may be counted.
 #[derive(Debug, Clone)]
@@ -23,21 +23,20 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// The cells below the unit, ended units included: their history stays.
+    /// The cells below the unit, and those of what became part of it: their past is its own.
     pub fn selection(&self, topology: &Topology, item_code: Option<String>) -> Selection {
-        let root = self.unit.id;
-        let mut units: Vec<Uuid> =
-            topology.units().filter(|unit| unit.path.contains(&root)).map(|unit| unit.id).collect();
-        units.sort_unstable();
+        let units = mergers::within(topology, self.unit.id);
         Selection { units, lines: self.lines.clone(), item_code }
     }
 }
 
-/// The unit named in a request.
+/// The unit named in a request. One that was merged is reached where it goes on, too: the grants over it went there.
 pub fn unit(caller: &Caller, topology: &Topology, field: &str, text: &str) -> Result<Reached> {
     let id = Uuid::try_parse(text).map_err(|_| Error::invalid(field, "must be a UUID"))?;
     let unit = topology.unit(id).ok_or_else(|| Error::not_found("unit", id))?;
-    let lines = lines(caller, &unit).ok_or_else(|| Error::not_found("unit", id))?;
+    let next = || topology.unit(mergers::goes_on_at(topology, id));
+    let lines = lines(caller, &unit).or_else(|| lines(caller, &next()?));
+    let lines = lines.ok_or_else(|| Error::not_found("unit", id))?;
     Ok(Reached { unit, lines })
 }
 

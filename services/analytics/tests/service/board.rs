@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::support::{
-    self, COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, board, client, in_turn, start,
+    self, COMMUNITIES, DISTRICT, MANCHUN, NEXT, WANSONG, analyst, board, client, in_turn, merge, start,
     story::{Story, Verdict, at},
 };
 use analytics::{
@@ -183,6 +183,37 @@ async fn a_case_that_moves_takes_its_counts_along() {
     service.deliver_all(story.events[before..].to_vec()).await;
     let board = board(&service, &analyst(), None).await;
     assert_eq!(board.streets.iter().map(|s| (s.registered, s.open)).collect::<Vec<_>>(), [(0, 0), (1, 1)]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn streets_that_became_one_are_one_line_with_all_that_happened_in_them() {
+    let service = start().await;
+    service.deliver_all(in_turn(&stories())).await;
+    let street = Uuid::from_u128(0x18);
+    // Two communities had become one before.
+    merge(&service, &COMMUNITIES[..2], NEXT).await;
+    merge(&service, &[MANCHUN, WANSONG], street).await;
+    let shown = board(&service, &analyst(), None).await;
+    let [line] = shown.streets.as_slice() else { panic!("one street: {:?}", shown.streets) };
+    assert_eq!((line.unit_id.clone(), line.registered), (street.to_string(), 4));
+    assert_eq!((line.open, line.closed), (1, 2));
+    let on_time = line.on_time_rate.as_ref().unwrap();
+    assert_eq!((on_time.value, on_time.rebased), (Some(0.5), false), "of days since the merger");
+
+    let request = GetBoardRequest { start_date: "2026-02-01".into(), ..Default::default() };
+    let longer = client(&service, &analyst()).get_board(request).await.unwrap().into_inner();
+    assert!(longer.streets[0].on_time_rate.as_ref().unwrap().rebased);
+    assert!(longer.rates.iter().all(|rate| !rate.rebased), "the district is as it was");
+
+    // By community; and the old street is there for who has the new one, with what stayed.
+    let leader = Persona::new(Role::StreetLeader, street);
+    let own = board(&service, &leader, None).await;
+    let lines: Vec<_> = own.streets.iter().map(|line| (line.unit_id.clone(), line.registered)).collect();
+    assert_eq!(lines, [(NEXT.to_string(), 2), (COMMUNITIES[2].to_string(), 2)]);
+    let old = board(&service, &leader, Some(MANCHUN)).await;
+    assert_eq!((old.registered, old.streets.len()), (2, 2));
+    assert!(old.rates.iter().all(|rate| rate.rebased));
     service.stop().await;
 }
 

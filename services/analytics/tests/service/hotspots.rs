@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    COMMUNITIES, DISTRICT, MANCHUN, analyst, in_turn, rebuild, start,
+    COMMUNITIES, DISTRICT, MANCHUN, NEXT, analyst, in_turn, merge, rebuild, start,
     story::{Story, at},
-    topology,
 };
 use analytics::App;
 use chassis::{
@@ -14,7 +13,6 @@ use chassis::{
     clock::{new_id, to_proto},
     event::Event,
     testing::{Persona, TestService},
-    topology::{Unit, UnitState},
 };
 use chrono::{NaiveDate, TimeDelta};
 use proto::{
@@ -28,15 +26,12 @@ use proto::{
         CaseState, CasesImported, ClosedCode, DeliveryMode, HotspotAnswered, ImportedFact, ImportedItem,
         Origin,
     },
-    identity::v1::UnitChanged,
 };
 use tonic::Code;
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
 const ITEM: &str = "CJ-0103";
-/// What the two communities of the first street become.
-const NEXT: Uuid = Uuid::from_u128(0x17);
 
 fn case(day: NaiveDate, place: Uuid, origin: Origin) -> Story {
     case_of_line(day, place, origin, "construction")
@@ -113,21 +108,6 @@ async fn list(service: &TestService<App>, persona: &Persona, request: ListHotspo
 
 async fn all(service: &TestService<App>) -> Vec<Hotspot> {
     list(service, &analyst(), ListHotspotsRequest::default()).await
-}
-
-/// The two communities of the first street become one.
-async fn merge(service: &TestService<App>) {
-    let [first, second, _] = COMMUNITIES;
-    let known = topology().units;
-    let known = |id: Uuid| known.iter().find(|unit| unit.id == id).unwrap().clone();
-    let next = Unit { id: NEXT, code: "420103005003".into(), ..known(first) };
-    let ended =
-        |id: Uuid| Unit { state: UnitState::Merged, successor_id: Some(NEXT), version: 2, ..known(id) };
-    for unit in [next, ended(first), ended(second)] {
-        let told = UnitChanged { unit_id: unit.id.to_string(), unit: Some((&unit).into()) };
-        let now = service.clock().now();
-        service.deliver(Event::of("identity", now, unit.id, unit.version, &told)).await;
-    }
 }
 
 fn of<M: EventMessage>(events: &[Event]) -> Vec<M> {
@@ -342,7 +322,7 @@ async fn what_communities_became_is_judged_by_what_happened_in_them() {
     let before = weeks.map(|(n, place)| case(last - TimeDelta::days(n), place, Origin::BottomUp));
     let now = (0..6).map(|n| case(last - TimeDelta::days(n), NEXT, Origin::BottomUp));
     service.deliver_all(in_turn(&before.chain(now).collect::<Vec<_>>())).await;
-    merge(&service).await;
+    merge(&service, &COMMUNITIES[..2], NEXT).await;
     let found = detect(&service, new_id()).await;
     assert_eq!((found.too_little_history, found.detected), (false, 0), "{found:?}");
     assert!(found.tested > 0, "{found:?}");
@@ -357,7 +337,7 @@ async fn a_hot_spot_goes_on_in_what_its_community_became() {
     let hotspot = all(&service).await.remove(0);
     service.drain_outbox().await;
 
-    merge(&service).await;
+    merge(&service, &COMMUNITIES[..2], NEXT).await;
     let last: NaiveDate = "2026-03-01".parse().unwrap();
     let more = (0..12).map(|n| case(last - TimeDelta::days(n % 6), NEXT, Origin::BottomUp));
     service.deliver_all(in_turn(&more.collect::<Vec<_>>())).await;

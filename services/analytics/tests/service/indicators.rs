@@ -1,7 +1,7 @@
 //! Definitions and values over gRPC, and what bad questions get.
 
 use crate::support::{
-    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, client, digest, in_turn, rebuild, start,
+    COMMUNITIES, DISTRICT, MANCHUN, NEXT, WANSONG, analyst, client, digest, in_turn, merge, rebuild, start,
     story::{Story, at},
 };
 use chassis::{auth::Role, testing::Persona};
@@ -213,6 +213,53 @@ async fn what_was_registered_is_closed_ended_otherwise_or_open_and_a_committee_a
     rebuild(&service, chassis::clock::new_id()).await;
     assert_eq!(of(&ask("roof").await), expected, "the same from the log");
     assert_eq!(digest(&service).await, before);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_communities_became_has_their_whole_past_and_says_so() {
+    let service = start().await;
+    let [first, second, neighbour] = COMMUNITIES;
+    let mut late = Story::register(at("2026-02-05", 10), first);
+    late.accept(at("2026-02-05", 10), at("2026-02-09", 10), true);
+    late.triage(at("2026-02-05", 10), "roof", "housing");
+    let mut stories = february();
+    stories.push(late.clone());
+    service.deliver_all(in_turn(&stories)).await;
+    // What is closed stays where it was, what is open goes on in what that became.
+    merge(&service, &[first, second], NEXT).await;
+    let told = late.events.len();
+    late.follow_place(at("2026-03-02", 8), NEXT);
+    service.deliver_all(late.events[told..].to_vec()).await;
+
+    let ask = async |persona: &Persona, request: QueryIndicatorsRequest| {
+        client(&service, persona).query_indicators(request).await.map(tonic::Response::into_inner)
+    };
+    let of = |answer: &QueryIndicatorsResponse| -> Vec<(i64, i64, bool)> {
+        answer.values.iter().map(|v| (v.numerator, v.denominator, v.rebased)).collect()
+    };
+    let units = [NEXT, first, MANCHUN, neighbour];
+    let all = ask(&analyst(), question(&["I-07"], &units, "")).await.unwrap();
+    assert_eq!(of(&all), [(3, 4, true), (2, 2, true), (3, 4, false), (1, 1, false)]);
+
+    // Who belongs to what they became asks for either of them, and for nobody else's.
+    let member = Persona::new(Role::CommitteeMember, NEXT);
+    let own = ask(&member, question(&["I-07"], &[NEXT, second], "")).await.unwrap();
+    assert_eq!(of(&own), [(3, 4, true), (1, 1, true)]);
+    let housing = Persona::new(Role::DeptLeader, DISTRICT).line("housing");
+    for (persona, unit) in [(&member, neighbour), (&member, MANCHUN), (&housing, first), (&housing, NEXT)] {
+        let refused = ask(persona, question(&["I-07"], &[unit], "")).await.unwrap_err();
+        assert_eq!(refused.code(), Code::NotFound, "{persona:?}");
+    }
+
+    // Days after the merger are as they were counted, unless they are compared with the year before.
+    let march = QueryIndicatorsRequest {
+        start_date: "2026-03-01".to_owned(),
+        end_date: "2026-04-01".to_owned(),
+        ..question(&["I-07", "I-22"], &[NEXT], "")
+    };
+    let later = ask(&analyst(), march).await.unwrap();
+    assert_eq!(later.values.iter().map(|v| v.rebased).collect::<Vec<_>>(), [false, true]);
     service.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Process versions over gRPC and a real database: which ones there were, and how two sides compare.
 
 use crate::support::{
-    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, digest, in_turn, rebuild, start,
+    COMMUNITIES, DISTRICT, MANCHUN, NEXT, WANSONG, analyst, digest, in_turn, merge, rebuild, start,
     story::{Story, Verdict, at},
 };
 use analytics::App;
@@ -238,6 +238,37 @@ async fn a_street_under_trial_compares_with_its_controls_and_with_itself_before(
     assert!(
         before.hand_overs > after.hand_overs && before.rework.unwrap().value > after.rework.unwrap().value
     );
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_street_compares_with_what_it_was_made_of_and_says_so() {
+    let service = start().await;
+    service.deliver_all(in_turn(&district())).await;
+    let street = Uuid::from_u128(0x18);
+    merge(&service, &COMMUNITIES[..2], NEXT).await;
+    merge(&service, &[MANCHUN, WANSONG], street).await;
+    let before = ProcessSide { end_date: "2026-03-01".into(), ..of(street) };
+    let after = ProcessSide { start_date: "2026-03-01".into(), ..of(street) };
+    let answer = compare(&service, &analyst(), before, after).await.unwrap();
+    let both = answer.overall.unwrap();
+    let (before, after) = (both.base.unwrap(), both.other.unwrap());
+    assert_eq!((before.cases, after.cases), (2, 3));
+    assert!(before.rebased && !after.rebased);
+    let streets = answer.rows.iter().map(|row| &row.street_unit_id).filter(|id| !id.is_empty());
+    assert!(streets.clone().count() > 0 && streets.clone().all(|id| *id == street.to_string()));
+
+    // Of the whole district: its boundaries are what they were, the street's are not.
+    let whole = compare(&service, &analyst(), of(DISTRICT), of(DISTRICT)).await.unwrap();
+    assert!(!whole.overall.unwrap().base.unwrap().rebased);
+    let row = whole.rows.iter().find(|row| row.item_code.is_empty()).unwrap();
+    assert!(row.street_unit_id == street.to_string() && row.base.as_ref().unwrap().rebased);
+
+    // What a unit was made of counts once when it is named beside it.
+    let twice = [COMMUNITIES[0], NEXT].map(|unit| unit.to_string()).to_vec();
+    let twice = ProcessSide { unit_ids: twice, ..of(NEXT) };
+    let both = compare(&service, &analyst(), of(NEXT), twice).await.unwrap().overall.unwrap();
+    assert_eq!((both.base.unwrap().cases, both.other.unwrap().cases), (4, 4));
     service.stop().await;
 }
 

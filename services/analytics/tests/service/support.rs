@@ -12,6 +12,7 @@ use chassis::{
 };
 use proto::{
     analytics::v1::{indicator_service_client::IndicatorServiceClient, *},
+    identity::v1::UnitChanged,
     ops::v1::{ListDigestsRequest, ops_service_client::OpsServiceClient},
 };
 use std::sync::Arc;
@@ -25,6 +26,9 @@ pub const MANCHUN: Uuid = Uuid::from_u128(0x12);
 pub const WANSONG: Uuid = Uuid::from_u128(0x13);
 /// Two communities of the first street, one of the second.
 pub const COMMUNITIES: [Uuid; 3] = [Uuid::from_u128(0x14), Uuid::from_u128(0x15), Uuid::from_u128(0x16)];
+
+/// What the two communities of the first street become.
+pub const NEXT: Uuid = Uuid::from_u128(0x17);
 
 fn unit(id: Uuid, parent_id: Option<Uuid>, kind: UnitKind, code: &str, name_zh: &str) -> Unit {
     Unit {
@@ -66,6 +70,32 @@ pub fn topology() -> Changes {
 /// The service with the district in place; domain time stands at 2026-03-02 09:00 in Shanghai.
 pub async fn start() -> TestService<App> {
     TestService::<App>::builder().topology(topology()).start().await
+}
+
+/// Units become one, from the first of March on; what is right below them and in force lies below that then.
+pub async fn merge(service: &TestService<App>, from: &[Uuid], next: Uuid) {
+    let topology = service.context.topology.load();
+    let known = |id: Uuid| Unit::clone(&topology.unit(id).expect("a unit"));
+    let begins = Some(story::at("2026-03-01", 0));
+    let first = known(from[0]);
+    let mut told = vec![Unit { id: next, code: next.to_string(), valid_from: begins, version: 1, ..first }];
+    for id in from {
+        let unit = known(*id);
+        let version = unit.version + 1;
+        let successor_id = Some(next);
+        told.push(Unit { state: UnitState::Merged, valid_to: begins, successor_id, version, ..unit });
+        let children = topology.children(*id).iter().filter(|child| child.state == UnitState::Active);
+        told.extend(children.map(|child| Unit {
+            parent_id: Some(next),
+            version: child.version + 1,
+            ..Unit::clone(child)
+        }));
+    }
+    for unit in told {
+        let changed = UnitChanged { unit_id: unit.id.to_string(), unit: Some((&unit).into()) };
+        let now = service.clock().now();
+        service.deliver(Event::of("identity", now, unit.id, unit.version, &changed)).await;
+    }
 }
 
 pub fn analyst() -> Persona {

@@ -73,7 +73,8 @@ pub fn board(registered: i64) -> GetBoardResponse {
             open: *open,
             overdue: *overdue,
             closed: *closed,
-            on_time_rate: Some(rate("I-07", *closed - 2, *closed)),
+            // Made of two streets a while ago.
+            on_time_rate: Some(IndicatorValue { rebased: n == 2, ..rate("I-07", *closed - 2, *closed) }),
             satisfaction_rate: Some(rate("I-18", *closed - 1, *closed)),
             ..Default::default()
         });
@@ -91,7 +92,12 @@ pub fn board(registered: i64) -> GetBoardResponse {
         open: 72,
         overdue: 7,
         closed: 228,
-        rates: vec![rate("I-16", 226, 228), rate("I-17", 209, 228), rate("I-18", 27, 29), rate("I-07", 0, 0)],
+        rates: vec![
+            rate("I-16", 226, 228),
+            IndicatorValue { rebased: true, ..rate("I-17", 209, 228) },
+            rate("I-18", 27, 29),
+            rate("I-07", 0, 0),
+        ],
         domain_time: at(0),
         revision: registered,
         start_date: "2026-03-01".into(),

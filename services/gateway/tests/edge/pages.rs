@@ -26,6 +26,7 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
     {
         assert!(html.contains(shown), "{shown}");
     }
+    assert_eq!(html.matches("含撤并前数据").count(), 2, "a rate, and the line of a street");
     assert_eq!(
         edge.services.calls("GetBoard")[0].header("authorization").as_deref(),
         Some(canned::bearer(600).as_str())
@@ -76,6 +77,7 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
     {
         assert!(html.contains(shown), "{shown}");
     }
+    assert_eq!(html.matches("re-based after a merger").count(), 2);
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &english).await;
     assert!(html.contains("Street lamp out") && html.contains("the lowest competent level"));
     assert!(html.contains("Coordinates") && html.contains("30.600456° N, 114.270123° E"), "{html}");

@@ -65,22 +65,22 @@ pub fn dispatch_mode(kind: EdgeKind) -> Option<DispatchMode> {
     }
 }
 
-/// Whether an edge of this kind may run between organisations of these kinds (the table of domain §2.0.3).
+/// Whether an edge of this kind may run between organisations of these kinds (the table of domain §2.0.3). A department leads
+/// nobody but its own staff, which is no organisation, and reaches a committee through the street only.
 pub fn allowed(kind: EdgeKind, from: OrganizationKind, to: OrganizationKind) -> bool {
     use OrganizationKind as O;
-    let government = matches!(from, O::Government | O::Department | O::StreetOffice);
     match kind {
-        EdgeKind::Leads => {
-            government
-                && matches!(
-                    to,
-                    O::Government | O::Department | O::StreetOffice | O::ServiceStation | O::CallbackCentre
-                )
-        }
+        EdgeKind::Leads => match from {
+            O::Government => {
+                matches!(to, O::Government | O::Department | O::StreetOffice | O::CallbackCentre)
+            }
+            O::StreetOffice => to == O::ServiceStation,
+            _ => false,
+        },
         EdgeKind::Coordinates => from == O::StreetOffice && matches!(to, O::Department | O::Utility),
-        EdgeKind::Guides => government && to == O::Committee,
+        EdgeKind::Guides => matches!(from, O::Government | O::StreetOffice) && to == O::Committee,
         EdgeKind::Contracts => {
-            (government || from == O::ServiceStation)
+            matches!(from, O::Government | O::Department | O::StreetOffice | O::ServiceStation)
                 && matches!(to, O::SocialOrg | O::Enterprise | O::PropertyCompany | O::Utility)
         }
         EdgeKind::Partners => {
@@ -213,10 +213,13 @@ mod tests {
         use EdgeKind as E;
         use OrganizationKind as O;
         let yes = [
+            (E::Leads, O::Government, O::Government),
             (E::Leads, O::Government, O::StreetOffice),
             (E::Leads, O::Government, O::Department),
+            (E::Leads, O::Government, O::CallbackCentre),
             (E::Leads, O::StreetOffice, O::ServiceStation),
             (E::Coordinates, O::StreetOffice, O::Department),
+            (E::Guides, O::Government, O::Committee),
             (E::Guides, O::StreetOffice, O::Committee),
             (E::Contracts, O::StreetOffice, O::SocialOrg),
             (E::Partners, O::ServiceStation, O::SelfGovGroup),
@@ -233,7 +236,18 @@ mod tests {
             (E::Leads, O::Government, O::SocialOrg),
             (E::Leads, O::StreetOffice, O::SelfGovGroup),
             (E::Leads, O::Committee, O::ServiceStation),
+            (E::Leads, O::Government, O::ServiceStation),
+            (E::Leads, O::StreetOffice, O::Government),
+            (E::Leads, O::StreetOffice, O::Department),
+            (E::Leads, O::StreetOffice, O::StreetOffice),
+            (E::Leads, O::StreetOffice, O::CallbackCentre),
+            (E::Leads, O::Department, O::Government),
+            (E::Leads, O::Department, O::Department),
+            (E::Leads, O::Department, O::StreetOffice),
+            (E::Leads, O::Department, O::ServiceStation),
+            (E::Leads, O::Department, O::CallbackCentre),
             (E::Coordinates, O::Department, O::Department),
+            (E::Guides, O::Department, O::Committee),
             (E::Guides, O::StreetOffice, O::ServiceStation),
             (E::Contracts, O::Committee, O::SocialOrg),
             (E::Partners, O::StreetOffice, O::ServiceStation),

@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 
 use super::Units;
 
+/// What is said of figures that are made over a merger of units.
+const REBASED_ZH: &str = "含撤并前数据";
+const REBASED_EN: &str = "re-based after a merger";
+
 fn share(share: Option<&Share>) -> Value {
     share.map_or(Value::Null, |share| {
         json!({ "numerator": share.numerator, "denominator": share.denominator, "value": share.value })
@@ -38,6 +42,7 @@ fn figures(side: &ProcessFigures) -> Value {
         "one_time": share(side.one_time.as_ref()),
         "delivery_modes": side.delivery_modes.iter().map(mode).collect::<Vec<_>>(),
         "small_sample": side.small_sample,
+        "rebased": side.rebased,
     })
 }
 
@@ -93,11 +98,14 @@ pub fn sheet(overall: &ProcessComparison, rows: &[ProcessComparison], units: &Un
     if !overall.note_zh.is_empty() {
         text.push_str(&format!("注意 {} / {}\n", overall.note_zh, overall.note_en));
     }
+    if is_rebased(overall) {
+        text.push_str(&format!("注意 {REBASED_ZH} / {REBASED_EN}\n"));
+    }
     for row in rows {
         let (base, other) = sides(row);
         let street = units.named(&row.street_unit_id);
         text.push_str(&format!(
-            "{:<10} {:<18} {} / {} cases, hand-overs {} / {}, on time {} / {}, rework {} / {}{}\n",
+            "{:<10} {:<18} {} / {} cases, hand-overs {} / {}, on time {} / {}, rework {} / {}{}{}\n",
             row.item_code,
             street,
             base.cases,
@@ -109,12 +117,21 @@ pub fn sheet(overall: &ProcessComparison, rows: &[ProcessComparison], units: &Un
             rate(base.rework.as_ref()),
             rate(other.rework.as_ref()),
             if row.note_en.is_empty() { "" } else { "  *" },
+            if is_rebased(row) { "  †" } else { "" },
         ));
     }
     if rows.iter().any(|row| !row.note_en.is_empty()) {
         text.push_str("* 样本太小或只有一侧 too small, or one side only\n");
     }
+    if rows.iter().any(is_rebased) {
+        text.push_str(&format!("† {REBASED_ZH} {REBASED_EN}\n"));
+    }
     text
+}
+
+/// Whether a side is made over a merger of units.
+fn is_rebased(row: &ProcessComparison) -> bool {
+    [&row.base, &row.other].into_iter().flatten().any(|side| side.rebased)
 }
 
 fn sides(row: &ProcessComparison) -> (ProcessFigures, ProcessFigures) {
@@ -146,8 +163,26 @@ mod tests {
         for part in ["12.50", "50.0 %", "—", "only one side", "CJ-0103", "420103005", "* 样本"] {
             assert!(text.contains(part), "`{part}` is missing in\n{text}");
         }
+        assert!(!text.contains(REBASED_ZH), "{text}");
         let told = as_json(&both("CJ-0103"), &units());
         assert_eq!((&told["street"], &told["base"]["steps"]), (&json!("420103005"), &Value::Null));
         assert_eq!(told["other"]["on_time"]["value"], json!(0.5));
+    }
+
+    #[test]
+    fn a_sheet_says_which_figures_are_made_over_a_merger() {
+        let row = |street: &str, rebased: bool| ProcessComparison {
+            street_unit_id: street.into(),
+            base: Some(ProcessFigures { rebased, ..Default::default() }),
+            other: Some(ProcessFigures::default()),
+            ..Default::default()
+        };
+        let rows = [row("s-1", true), row("s-2", false)];
+        let text = sheet(&row("", true), &rows, &units());
+        let marked: Vec<&str> = text.lines().filter(|line| line.ends_with('†')).collect();
+        assert!(matches!(marked[..], [line] if line.contains("420103005")), "{text}");
+        assert_eq!(text.matches(REBASED_ZH).count(), 2, "of all, and what the mark means: {text}");
+        let told = as_json(&rows[0], &units());
+        assert_eq!((&told["base"]["rebased"], &told["other"]["rebased"]), (&json!(true), &json!(false)));
     }
 }
