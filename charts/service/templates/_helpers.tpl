@@ -173,7 +173,7 @@ capabilities:
 {{- end }}
 {{- end -}}
 
-{{/* How a probe asks: over HTTP where there is HTTP, by gRPC's own health protocol otherwise. Takes (list context path). */}}
+{{/* How a probe asks: over HTTP where there is HTTP, by gRPC's own health protocol otherwise. Takes (list context path service). */}}
 {{- define "service.probe" -}}
 {{- $values := (index . 0).Values -}}
 {{- if $values.http.enabled -}}
@@ -183,7 +183,7 @@ httpGet:
 {{- else -}}
 grpc:
   port: {{ int $values.grpc.port }}
-  {{- with $values.probes.grpcService }}
+  {{- with index . 2 }}
   service: {{ . }}
   {{- end }}
 {{- end -}}

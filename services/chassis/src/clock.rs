@@ -1,6 +1,7 @@
 //! The only place that reads the time or makes ids. Domain time is real time plus a persisted offset that only moves
 //! forward (demonstrations and tests); leases, tokens and retries use real time. Instants are cut to microseconds
-//! here, because PostgreSQL keeps no more and a value must equal itself after a round trip.
+//! here, because PostgreSQL keeps no more and a value must equal itself after a round trip. A machine's time may be wrong:
+//! it is compared with the database server's, and where it is far off nobody decides by it what cannot be taken back.
 
 use std::{
     sync::{
@@ -17,6 +18,9 @@ use uuid::Uuid;
 /// An instant in UTC, whole microseconds.
 pub type Timestamp = DateTime<Utc>;
 
+/// How far the machine's time may be off before nothing is decided by it.
+const ASTRAY: TimeDelta = TimeDelta::minutes(1);
+
 /// Domain time and real time. Cheap to clone; clones share the offset.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Inner>);
@@ -27,6 +31,12 @@ struct Inner {
     fixed: Option<AtomicI64>,
     /// Domain minus real time in microseconds.
     offset: AtomicI64,
+    /// Microseconds that real time is ahead of the machine's: none but in tests of machines whose time is wrong.
+    error: i64,
+    /// Microseconds that real time was ahead of the database server's when they were last compared.
+    skew: AtomicI64,
+    /// Whether that is too much.
+    astray: watch::Sender<bool>,
     /// Tells waiters that domain time has jumped.
     jumped: watch::Sender<u64>,
 }
@@ -40,28 +50,71 @@ impl Default for Clock {
 impl Clock {
     /// Follows the machine's time, offset zero.
     pub fn system() -> Self {
-        Self(Arc::new(Inner { fixed: None, offset: AtomicI64::new(0), jumped: watch::channel(0).0 }))
+        Self::with(None, 0, 0)
     }
 
     /// Domain time stands still at `now` until it is moved by [`advance`](Self::advance) or
     /// [`set_offset`](Self::set_offset). Real time goes on.
     pub fn fixed(now: Timestamp) -> Self {
-        let fixed = Some(AtomicI64::new(now.timestamp_micros()));
-        Self(Arc::new(Inner { fixed, offset: AtomicI64::new(0), jumped: watch::channel(0).0 }))
+        Self::with(Some(now.timestamp_micros()), 0, 0)
+    }
+
+    /// The same domain time on a machine whose time is ahead of the true one by so much, for tests; it does not share the offset.
+    pub fn ahead_by(&self, error: Duration) -> Self {
+        let fixed = self.0.fixed.as_ref().map(|at| at.load(Ordering::Acquire));
+        let error = i64::try_from(error.as_micros()).unwrap_or(i64::MAX / 4);
+        Self::with(fixed, self.0.offset.load(Ordering::Acquire), error)
+    }
+
+    fn with(fixed: Option<i64>, offset: i64, error: i64) -> Self {
+        Self(Arc::new(Inner {
+            fixed: fixed.map(AtomicI64::new),
+            offset: AtomicI64::new(offset),
+            error,
+            skew: AtomicI64::new(0),
+            astray: watch::channel(false).0,
+            jumped: watch::channel(0).0,
+        }))
     }
 
     /// Domain time.
     pub fn now(&self) -> Timestamp {
         let base = match &self.0.fixed {
             Some(at) => at.load(Ordering::Acquire),
-            None => real_micros(),
+            None => self.real_micros(),
         };
         from_micros(base + self.0.offset.load(Ordering::Acquire))
     }
 
     /// The machine's time: for leases, tokens and retries.
     pub fn real_now(&self) -> Timestamp {
-        from_micros(real_micros())
+        from_micros(self.real_micros())
+    }
+
+    fn real_micros(&self) -> i64 {
+        machine_micros() + self.0.error
+    }
+
+    /// How far real time was ahead of the database server's when they were last compared; negative where it was behind.
+    pub fn skew(&self) -> TimeDelta {
+        TimeDelta::microseconds(self.0.skew.load(Ordering::Acquire))
+    }
+
+    /// Whether real time is more than a minute off: what falls due by it, and cannot be undone, has to wait.
+    pub fn is_astray(&self) -> bool {
+        *self.0.astray.borrow()
+    }
+
+    /// Tells when that changes.
+    pub(crate) fn astray(&self) -> watch::Receiver<bool> {
+        self.0.astray.subscribe()
+    }
+
+    /// Real time was found to be ahead of the database server's by so much.
+    pub(crate) fn compared(&self, skew: TimeDelta) {
+        self.0.skew.store(skew.num_microseconds().unwrap_or(i64::MAX), Ordering::Release);
+        let astray = skew.abs() > ASTRAY;
+        self.0.astray.send_if_modified(|was| std::mem::replace(was, astray) != astray);
     }
 
     /// Domain time minus real time; never negative.
@@ -148,7 +201,7 @@ pub fn in_range(at: &Timestamp) -> bool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-fn real_micros() -> i64 {
+fn machine_micros() -> i64 {
     Utc::now().timestamp_micros()
 }
 
@@ -187,6 +240,26 @@ mod tests {
         assert_eq!(clock.now(), to_micros(noon()));
         other.advance(Duration::from_secs(90));
         assert_eq!(clock.now(), to_micros(noon()) + TimeDelta::seconds(90));
+    }
+
+    #[test]
+    fn a_machine_whose_time_is_more_than_a_minute_off_is_not_decided_by_until_it_is_right_again() {
+        let clock = Clock::system();
+        assert!(!clock.is_astray(), "nothing is known against it");
+        for (skew, astray) in [(5, false), (61, true), (-60, false), (-61, true), (0, false)] {
+            clock.clone().compared(TimeDelta::seconds(skew));
+            assert_eq!((clock.is_astray(), clock.skew()), (astray, TimeDelta::seconds(skew)));
+        }
+    }
+
+    #[test]
+    fn a_wrong_machine_says_another_real_time_and_leaves_a_fixed_one_as_it_is() {
+        let hour = Duration::from_secs(3600);
+        let wrong = Clock::fixed(noon()).ahead_by(hour);
+        assert_eq!(wrong.now(), to_micros(noon()));
+        let ahead = wrong.real_now() - Clock::system().real_now();
+        assert!(ahead > TimeDelta::seconds(3599) && ahead <= TimeDelta::hours(1));
+        assert!(Clock::system().ahead_by(hour).now() > Clock::system().now() + TimeDelta::minutes(59));
     }
 
     #[tokio::test]

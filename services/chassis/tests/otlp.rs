@@ -46,6 +46,8 @@ use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 struct Receiver {
     spans: Arc<Mutex<Vec<Span>>>,
     calls: Arc<Mutex<Vec<Vec<KeyValue>>>>,
+    /// Events of which it was told how late they were handled.
+    lags: Arc<Mutex<u64>>,
     /// By metric and service.
     gauges: Arc<Mutex<BTreeMap<(String, String), i64>>>,
 }
@@ -75,13 +77,20 @@ impl MetricsService for Receiver {
                     let mut calls = self.calls.lock().unwrap();
                     calls.extend(histogram.data_points.into_iter().map(|point| point.attributes));
                 }
+                ("jianghan.inbox.lag", Some(Data::Histogram(histogram))) => {
+                    let counts = histogram.data_points.iter().map(|point| point.count);
+                    *self.lags.lock().unwrap() = counts.sum();
+                }
                 (name, Some(Data::Gauge(gauge))) => {
                     let mut gauges = self.gauges.lock().unwrap();
                     for point in gauge.data_points {
                         let service = text(&point.attributes, "jianghan.service").unwrap();
-                        if let Some(number_data_point::Value::AsInt(value)) = point.value {
-                            gauges.insert((name.to_owned(), service), value);
-                        }
+                        let value = match point.value {
+                            Some(number_data_point::Value::AsInt(value)) => value,
+                            Some(number_data_point::Value::AsDouble(value)) => value as i64,
+                            None => continue,
+                        };
+                        gauges.insert((name.to_owned(), service), value);
                     }
                 }
                 _ => {}
@@ -215,6 +224,11 @@ async fn spans_and_metrics_arrive_at_a_receiver() {
     assert_eq!(held("jianghan.outbox.backlog"), Some(1), "{gauges:?}");
     let waits = held("jianghan.events.parked").unwrap() + held("jianghan.events.dead").unwrap();
     assert_eq!((waits, held("jianghan.events.behind_dead")), (1, Some(0)), "{gauges:?}");
+    // Nobody relays here, and what took events in has ended.
+    for name in ["bus.flowing", "inbox.leased", "inbox.subscribed", "inbox.unattended", "clock.skew"] {
+        assert_eq!(held(&format!("jianghan.{name}")), Some(0), "{name}: {gauges:?}");
+    }
+    assert!(*receiver.lags.lock().unwrap() >= 2, "those that were handled");
     let secrets = format!("{spans:?}{calls:?}");
     assert!(!secrets.contains(&operator.person_id.to_string()), "no person in telemetry");
 }

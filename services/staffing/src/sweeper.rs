@@ -26,6 +26,7 @@ pub async fn run(db: Db, clock: Clock, setup: Setup, config: Config, stop: Cance
     loop {
         jumps.mark_unchanged();
         let swept = match setup.days.refresh(&db).await {
+            Ok(()) if clock.is_astray() => Ok(0), // whom it calls late may be in time
             Ok(()) => sweep(&db, &clock, &setup, config.sweep_batch).await,
             Err(error) => Err(error),
         };

@@ -314,6 +314,18 @@ async fn a_hot_spot_ends_by_itself_and_its_topic_case_is_judged_by_what_came_aft
 }
 
 #[tokio::test]
+async fn a_machine_whose_time_is_wrong_looks_at_no_day() {
+    let wrong = TestService::<App>::builder().topology(topology()).machine_ahead_by(Duration::from_secs(120));
+    let service = wrong.start().await;
+    service.deliver_all(outbreak()).await;
+    service.clock().advance(Duration::from_secs(86_400)); // a night's look comes with the jump
+    let found = async || !all(&service).await.is_empty();
+    let waited = tokio::time::timeout(Duration::from_secs(1), service.wait_for("a hot spot", found));
+    assert!(waited.await.is_err());
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn what_communities_became_is_judged_by_what_happened_in_them() {
     let service = start().await;
     let last: NaiveDate = "2026-03-01".parse().unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::{
+    Clock,
     auth::Role,
     clock::{from_proto, to_proto},
     db::cached,
@@ -37,6 +38,20 @@ async fn time_accepts_what_nobody_decided_and_tells_it_once() {
     let told = d.told().await;
     assert_eq!(told.iter().filter(|name| *name == "CaseAccepted").count(), 1, "{told:?}");
     assert!(told.contains(&"ClockBreached".to_owned()), "{told:?}");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_machine_whose_time_is_wrong_leaves_alone_what_falls_due() {
+    let monday = Clock::fixed("2026-03-02T01:00:00Z".parse().unwrap());
+    let d = District::at(monday.ahead_by(Duration::from_secs(120))).await;
+    let case = d.offered(&Persona::resident(d.district)).await;
+    d.told().await;
+    d.service.clock().advance(Duration::from_secs(3 * 86_400));
+    let dispatched = async || d.read(&case).await.state() == pb::CaseState::Dispatched;
+    let waited = tokio::time::timeout(Duration::from_secs(1), d.service.wait_for("dispatch", dispatched));
+    assert!(waited.await.is_err() && !quiet(&d).await, "it is due, and left alone");
+    assert!(d.told().await.is_empty());
     d.service.stop().await;
 }
 

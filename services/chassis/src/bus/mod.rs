@@ -3,10 +3,12 @@
 
 mod in_process;
 mod rabbit;
+mod reach;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+pub(crate) use self::reach::{Aside, Reach};
 pub use self::{
     in_process::{Faults, InProcess},
     rabbit::{RabbitConfig, RabbitMq},
@@ -48,6 +50,11 @@ pub trait EventBus: Send + Sync + 'static {
     /// The deliveries of one consumer group of a service. A second subscription to a group gets nothing until the
     /// first is dropped; what the first has not acknowledged comes again. Cancel safe: whoever stops waiting holds nothing.
     async fn subscribe(&self, service: &str, group: u8) -> Result<Box<dyn Subscription>>;
+
+    /// Whether it can be reached from here just now, and will take what it is given; connects if need be. Cancel safe.
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// How many groups the partitions of a service are split into.
     fn groups(&self) -> u8;

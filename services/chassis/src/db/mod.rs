@@ -9,6 +9,7 @@ mod migrate;
 mod news;
 mod pool;
 pub mod purge;
+pub(crate) mod skew;
 mod tx;
 
 use std::{

@@ -19,7 +19,12 @@ use crate::config::GrpcConfig;
 /// How long nothing is accepted after what could not be.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Readiness as `grpc.health.v1` tells it: for the empty name, which is the whole process, and for each service of it.
+/// What is served from the start to the end: for whoever would restart a process that does not answer, which one that is not ready
+/// does.
+const LIVE: &str = "live";
+
+/// Readiness as `grpc.health.v1` tells it: for the empty name, which is the whole process, and for each service of it. The name
+/// `live` is served always.
 #[derive(Clone, Debug)]
 pub struct Health {
     reporter: HealthReporter,
@@ -54,6 +59,7 @@ pub async fn with_health_and_reflection(routes: RoutesBuilder) -> anyhow::Result
     let (routes, mut names) = routes.into_parts();
     names.push("");
     let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status(LIVE, ServingStatus::Serving).await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::BARE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -199,6 +205,7 @@ mod tests {
             for name in ["", Silent::NAME] {
                 assert_eq!(status(client.check(ask(name)).await.unwrap()), told, "{name:?}");
             }
+            assert_eq!(status(client.check(ask(LIVE)).await.unwrap()), 1, "it answers");
         }
         let unknown = client.check(ask("jianghan.test.v1.OtherService")).await.unwrap_err();
         assert_eq!(unknown.code(), Code::NotFound);

@@ -45,6 +45,8 @@ struct Counted {
     consumed: usize,
     duplicates: usize,
     parked: usize,
+    /// Keys of what was parked behind another.
+    behind: Vec<Uuid>,
 }
 
 impl Intake {
@@ -103,6 +105,7 @@ impl Intake {
     fn count(&self, counted: &Counted) {
         self.db.inbox().count(counted.consumed, counted.duplicates, counted.parked);
         if counted.parked > 0 {
+            self.db.inbox().parked_behind(&counted.behind);
             self.db.inbox().ring();
         }
     }
@@ -130,16 +133,21 @@ impl Intake {
         let fresh: Vec<&Delivery> = range.iter().filter(|d| fresh.remove(&d.event.id)).collect();
         let duplicates = range.len() - fresh.len();
         if fresh.is_empty() {
-            return Ok(Counted { consumed: 0, duplicates, parked: 0 });
+            return Ok(Counted { consumed: 0, duplicates, parked: 0, behind: Vec::new() });
         }
         let (mut parked, mut good) = (Vec::new(), Vec::with_capacity(fresh.len()));
-        let mut waiting = Vec::new();
+        let (mut waiting, mut behind) = (Vec::new(), Vec::new());
         for delivery in fresh {
             let event = &delivery.event;
+            let is_behind = blocked.contains(&event.partition_key);
+            if is_behind {
+                behind.push(event.partition_key);
+            }
             if let Some(cause) = self.defect_of(delivery) {
                 blocked.insert(event.partition_key);
-                parked.push((event, cause)); // behind another or not: what is wrong with it must stay known
-            } else if blocked.contains(&event.partition_key) {
+                // Behind another or not: what is wrong with it must stay known.
+                parked.push((event, Cause { delay_ms: cause.delay_ms.filter(|_| !is_behind), ..cause }));
+            } else if is_behind {
                 waiting.push(event.clone());
                 parked.push((event, Cause::behind()));
             } else {
@@ -147,7 +155,7 @@ impl Intake {
             }
         }
         store::park(tx.conn, &parked).await?;
-        let counted = Counted { consumed: good.len(), duplicates, parked: parked.len() };
+        let counted = Counted { consumed: good.len(), duplicates, parked: parked.len(), behind };
         self.waiting(tx, &waiting).await?;
         self.handle(tx, good).await?;
         crash::seam("inbox.before_commit");
@@ -176,7 +184,7 @@ impl Intake {
         } else {
             return None;
         };
-        Some(Cause { code, detail, attempts, delay_ms: self.config.delay_ms(attempts) })
+        Some(Cause { code, detail, attempts, delay_ms: Some(self.config.delay_ms(attempts)) })
     }
 
     /// Gives new events to the handler, each within its own trace; a panic becomes an error.
@@ -223,7 +231,8 @@ impl Intake {
             parked = self.park_as(&bare(&delivery.event), &cause, false, false).await;
         }
         parked?;
-        self.count(&Counted { consumed: 0, duplicates: 0, parked: 1 });
+        let behind = vec![delivery.event.partition_key]; // it may be
+        self.count(&Counted { consumed: 0, duplicates: 0, parked: 1, behind });
         Ok(())
     }
 
@@ -253,7 +262,7 @@ impl Intake {
             other => other.code(),
         };
         let detail = storable(&error.chain());
-        Cause { code, detail, attempts, delay_ms: self.config.delay_ms(attempts) }
+        Cause { code, detail, attempts, delay_ms: Some(self.config.delay_ms(attempts)) }
     }
 }
 

@@ -12,7 +12,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
-    Result,
+    Error, Result,
     clock::new_id,
     db::{Db, cached},
 };
@@ -105,6 +105,21 @@ impl Leases {
             .bind::<SqlUuid, _>(self.holder)
             .execute(&mut *conn)
             .await;
+    }
+
+    /// Whether no other replica is there.
+    pub(super) async fn are_alone(&self) -> bool {
+        let count = async {
+            let mut conn = self.db.conn().await?;
+            let others: Members = cached(
+                "SELECT count(*) AS members FROM consumer_member WHERE expires_at >= clock_timestamp() AND holder <> $1",
+            )
+            .bind::<SqlUuid, _>(self.holder)
+            .get_result(&mut *conn)
+            .await?;
+            Ok::<_, Error>(others.members)
+        };
+        count.await.is_ok_and(|others| others == 0)
     }
 
     /// Says that this replica is gone.

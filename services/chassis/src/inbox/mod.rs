@@ -10,6 +10,7 @@ mod retrier;
 mod runner;
 mod state;
 mod store;
+mod subscriptions;
 
 use async_trait::async_trait;
 

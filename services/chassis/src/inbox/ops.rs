@@ -1,6 +1,7 @@
 //! What an operator may ask of parked events: see them, try them again, give them up. Served by the chassis's ops
 //! service; `jianghan events dead | show | redrive | skip`.
 
+use chrono::Datelike;
 use diesel::{
     QueryableByName,
     sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Uuid as SqlUuid},
@@ -37,8 +38,8 @@ pub struct Parked {
     pub dead: bool,
     /// When it was parked, real time.
     pub parked_at: Timestamp,
-    /// When it is tried next, real time.
-    pub next_attempt_at: Timestamp,
+    /// When it is tried next, real time; `None` where it rests until those before it have gone.
+    pub next_attempt_at: Option<Timestamp>,
     /// W3C trace context.
     pub traceparent: Option<String>,
 }
@@ -56,7 +57,7 @@ impl From<Row> for Parked {
             attempts: row.attempts,
             dead: row.dead,
             parked_at: row.parked_at,
-            next_attempt_at: row.next_attempt_at,
+            next_attempt_at: Some(row.next_attempt_at).filter(|at| at.year() < store::REST),
             traceparent: row.traceparent,
         }
     }

@@ -1,9 +1,12 @@
 //! Parked events are tried again, the first of each key only, with growing delay; after the last attempt they are
-//! dead and wait for an operator, and so do those behind them, because order matters more than speed.
+//! dead and wait for an operator, and so do those behind them, because order matters more than speed. Those behind rest: nobody
+//! looks at them until the one before has gone, which makes the next due.
 
 use std::{collections::HashSet, time::Duration};
 
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     batch::Intake,
@@ -14,17 +17,36 @@ use crate::{Error, Result, db::Tx};
 /// Heads handled in one transaction.
 const TOGETHER: i64 = 64;
 
+/// How often it is looked for what rests and should not.
+const PATROL: Duration = Duration::from_secs(30);
+
+/// Keys looked at, and events laid to rest, at a time.
+const AT_A_TIME: i64 = 10_000;
+
 /// Works until `stop`.
 pub(super) async fn run(intake: Intake, stop: CancellationToken) -> Result<()> {
     let mut idle = tokio::time::interval(Duration::from_millis(250));
-    idle.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut patrol = tokio::time::interval(PATROL);
+    for timer in [&mut idle, &mut patrol] {
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     let inbox = intake.db.inbox().clone();
+    let (mut late, mut from) = (Vec::new(), Uuid::nil());
     loop {
-        tokio::select! {
+        let looked = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = inbox.rung() => {}
-            _ = idle.tick() => {}
+            _ = patrol.tick() => look_around(&intake, &mut from).await,
+            _ = idle.tick() => {
+                // What was parked behind one that was about to go has not been seen by who let it go. A tick later that one has
+                // gone for all to see.
+                let parked = std::mem::replace(&mut late, inbox.take_behind());
+                wake(&intake, &parked).await
+            }
+            () = inbox.rung() => Ok(()),
+        };
+        if let Err(error) = looked {
+            tracing::warn!(error = %error.chain(), "what rests is looked at later");
         }
         loop {
             match pass(&intake).await {
@@ -39,6 +61,26 @@ pub(super) async fn run(intake: Intake, stop: CancellationToken) -> Result<()> {
             }
         }
     }
+}
+
+/// Makes due what rests though it is the first of one of these keys.
+async fn wake(intake: &Intake, keys: &[Uuid]) -> Result<()> {
+    if !keys.is_empty() {
+        store::wake(&mut *intake.db.conn().await?, keys).await?;
+    }
+    Ok(())
+}
+
+/// What was parked before the end of a process that knew of it, and what replicas of earlier builds parked without rest: looked for
+/// by and by, from one key on.
+async fn look_around(intake: &Intake, from: &mut Uuid) -> Result<()> {
+    let mut conn = intake.db.conn().await?;
+    store::lay_to_rest(&mut conn, AT_A_TIME).await?;
+    let keys = store::keys(&mut conn, *from, AT_A_TIME).await?;
+    store::wake(&mut conn, &keys).await?;
+    let all = keys.len() < usize::try_from(AT_A_TIME).unwrap_or(usize::MAX);
+    *from = keys.last().copied().filter(|_| !all).unwrap_or_default();
+    Ok(())
 }
 
 /// Tries the due heads once. Gives how many were handled; what has failed is not due any more.
@@ -100,7 +142,7 @@ async fn attempt(intake: &Intake, heads: &[Row]) -> Result<usize> {
 /// What a failed attempt at a head means: what passes costs no attempt.
 fn cause(intake: &Intake, head: &Row, error: &Error) -> Cause {
     if error.retryable() {
-        return Cause { delay_ms: 1_000, ..intake.cause(error, head.attempts) };
+        return Cause { delay_ms: Some(1_000), ..intake.cause(error, head.attempts) };
     }
     intake.cause(error, head.attempts.saturating_add(1))
 }

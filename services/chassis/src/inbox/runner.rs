@@ -1,15 +1,15 @@
 //! The runner: one task per consumer group takes deliveries in batches, through outages of bus and database. It must
-//! never acknowledge before the commit.
+//! never acknowledge before the commit. A replica that cannot reach the bus has no use for groups, and leaves them to others.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Consumer, batch::Intake, lease::Leases, retrier};
+use super::{Consumer, batch::Intake, lease::Leases, retrier, subscriptions::Subscriptions};
 use crate::{
     Error, Result,
-    bus::{Delivery, EventBus, Subscription},
+    bus::{Aside, Delivery, EventBus, Subscription},
     config::SpineConfig,
     crash,
     db::Db,
@@ -35,7 +35,12 @@ pub struct RunnerConfig {
     pub max_attempts: i32,
     /// Lease of a consumer group on a shared bus.
     pub lease: Duration,
+    /// How long a replica may be without any subscription before it leaves its groups to others.
+    pub patience: Duration,
 }
+
+/// For so many leases it leaves them to others where the bus answers and is of no use nevertheless; not while it is the only one.
+const ASIDE: u32 = 10;
 
 impl Default for RunnerConfig {
     fn default() -> Self {
@@ -56,6 +61,7 @@ impl From<&SpineConfig> for RunnerConfig {
             retry_max: Duration::from_millis(spine.retry_max_ms),
             max_attempts: spine.max_attempts,
             lease: Duration::from_millis(spine.lease_ms),
+            patience: Duration::from_secs(10),
         }
     }
 }
@@ -103,32 +109,66 @@ impl Runner {
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
         let mut tasks = JoinSet::new();
         tasks.spawn(retrier::run(self.intake.clone(), stop.clone()));
-        let groups = self.bus.groups();
+        let (groups, inbox) = (self.bus.groups(), self.intake.db.inbox().clone());
+        let subscriptions = Subscriptions::new(inbox.clone(), self.intake.config.patience / 2);
         if self.bus.shared() {
-            tasks.spawn(leased(self.intake, self.bus, stop.clone()));
+            tasks.spawn(leased(self.intake, self.bus, subscriptions, stop.clone()));
         } else {
+            inbox.hold(usize::from(groups));
             for group in 0..groups {
-                tasks.spawn(consume(self.intake.clone(), self.bus.clone(), group, stop.clone()));
+                let (intake, bus) = (self.intake.clone(), self.bus.clone());
+                tasks.spawn(consume(intake, bus, group, subscriptions.clone(), stop.clone()));
             }
         }
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(Error::task)??; // a task that dies takes the service down
         }
+        inbox.hold(0);
         Ok(())
     }
 }
 
+/// What takes a group in, and what ends that.
+type Taking = (CancellationToken, AbortOnDropHandle<Result<()>>);
+
 /// Consumes the groups this replica holds leases for.
-async fn leased(intake: Intake, bus: Arc<dyn EventBus>, stop: CancellationToken) -> Result<()> {
-    let mut leases = Leases::new(intake.db.clone(), bus.groups(), intake.config.lease);
-    let mut running: HashMap<u8, (CancellationToken, AbortOnDropHandle<Result<()>>)> = HashMap::new();
-    let mut tick = tokio::time::interval(intake.config.lease / 3);
+async fn leased(
+    intake: Intake,
+    bus: Arc<dyn EventBus>,
+    subscriptions: Arc<Subscriptions>,
+    stop: CancellationToken,
+) -> Result<()> {
+    let (inbox, lease) = (intake.db.inbox().clone(), intake.config.lease);
+    let mut leases = Leases::new(intake.db.clone(), bus.groups(), lease);
+    let mut running: HashMap<u8, Taking> = HashMap::new();
+    // Whoever has not reached the bus yet takes nothing from those that have.
+    let mut aside = Some(Aside::until_reached());
+    let mut tick = tokio::time::interval(lease / 3);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             _ = tick.tick() => {}
+        }
+        if let Some(waiting) = &mut aside {
+            let Some(checked) = stop.run_until_cancelled(bus.check()).await else { break };
+            let over = waiting.is_over(checked.is_ok());
+            if !over && (checked.is_err() || !leases.are_alone().await) {
+                continue;
+            }
+            aside = None;
+        } else if !running.is_empty() && subscriptions.none_for() >= intake.config.patience {
+            tracing::warn!(
+                service = %intake.db.service(),
+                groups = running.len(),
+                "the bus cannot be subscribed to; other replicas may take these groups in until it can"
+            );
+            give_back(&mut leases, running.drain().collect()).await?;
+            leases.leave().await;
+            inbox.hold(0);
+            aside = Some(Aside::for_others(ASIDE * lease, true));
+            continue;
         }
         let mine = match leases.renew().await {
             Ok(mine) => mine,
@@ -139,17 +179,17 @@ async fn leased(intake: Intake, bus: Arc<dyn EventBus>, stop: CancellationToken)
             }
         };
         let gone: Vec<u8> = running.keys().copied().filter(|group| !mine.contains(group)).collect();
-        for group in gone {
-            if let Some((cancel, task)) = running.remove(&group) {
-                cancel.cancel();
-                task.await.map_err(Error::task)??;
-            }
-            leases.release(group).await;
+        let gone = gone.into_iter().filter_map(|group| running.remove_entry(&group)).collect();
+        give_back(&mut leases, gone).await?;
+        inbox.hold(mine.len());
+        if running.is_empty() {
+            subscriptions.expect();
         }
         for group in mine {
             let entry = running.entry(group).or_insert_with(|| {
                 let cancel = stop.child_token();
-                let consuming = consume(intake.clone(), bus.clone(), group, cancel.clone());
+                let (intake, subscriptions) = (intake.clone(), subscriptions.clone());
+                let consuming = consume(intake, bus.clone(), group, subscriptions, cancel.clone());
                 (cancel, AbortOnDropHandle::new(tokio::spawn(consuming)))
             });
             if entry.1.is_finished() {
@@ -158,17 +198,29 @@ async fn leased(intake: Intake, bus: Arc<dyn EventBus>, stop: CancellationToken)
             }
         }
     }
-    for (group, (cancel, task)) in running {
-        cancel.cancel();
-        task.await.map_err(Error::task)??;
-        leases.release(group).await;
-    }
+    give_back(&mut leases, running.into_iter().collect()).await?;
     leases.leave().await;
     Ok(())
 }
 
+/// Takes these groups in no longer, and leaves them to others.
+async fn give_back(leases: &mut Leases, groups: Vec<(u8, Taking)>) -> Result<()> {
+    for (group, (cancel, task)) in groups {
+        cancel.cancel();
+        task.await.map_err(Error::task)??;
+        leases.release(group).await;
+    }
+    Ok(())
+}
+
 /// Consumes one group until `stop`, making a new subscription whenever one breaks.
-async fn consume(intake: Intake, bus: Arc<dyn EventBus>, group: u8, stop: CancellationToken) -> Result<()> {
+async fn consume(
+    intake: Intake,
+    bus: Arc<dyn EventBus>,
+    group: u8,
+    subscriptions: Arc<Subscriptions>,
+    stop: CancellationToken,
+) -> Result<()> {
     let service = intake.db.service().clone();
     let config = &intake.config;
     let (most, linger) =
@@ -182,7 +234,7 @@ async fn consume(intake: Intake, bus: Arc<dyn EventBus>, group: u8, stop: Cancel
         };
         match subscribed {
             Ok(mut subscription) => {
-                let started = Instant::now();
+                let (started, _subscribed) = (Instant::now(), subscriptions.one());
                 match until_broken(&intake, &mut *subscription, (most, linger), &stop).await {
                     Ok(()) if stop.is_cancelled() => return Ok(()),
                     Ok(()) => tracing::debug!(group, "a subscription ended"),

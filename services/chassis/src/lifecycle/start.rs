@@ -149,6 +149,7 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
     let db = connect(&config, &clock, &crypto).await?;
     db.migrate(S::migrations()).await.with_context(|| format!("migrating the database of {name}"))?;
     clock.set_offset(domain_clock::load(&mut *db.conn().await?).await?);
+    db::skew::compare(&db).await; // before anything falls due by it
 
     let secret = SecretString::from(crypto.service_secret(name));
     let peers = Peers::new(name, &config.addresses, secret, clock.clone())?;
@@ -264,6 +265,8 @@ impl House {
             let follow = follow_clock(context.db.clone(), context.clock.clone(), stop.clone());
             workers.spawn("clock poll", Ends::WhenTold, whole(follow));
         }
+        let compared = db::skew::watch(context.db.clone(), stop.clone());
+        workers.spawn("comparison of clocks", Ends::WhenTold, whole(compared));
         let renew = context.keys.clone().renew(RENEW_EVERY, stop.clone());
         workers.spawn("keys of tokens", Ends::WhenTold, whole(renew));
         let pressure = context.db.pressure().clone().watch(stop.clone());
@@ -296,13 +299,18 @@ impl House {
         server.spawn("gRPC server", Ends::WhenTold, async move {
             grpc::serve(served.listener, served.routes, served.layer, &grpc_config, stop).await.map(drop)
         });
-        served.health.set_ready(true).await;
-
-        let failure = tokio::select! {
-            () = told.cancelled() => None,
-            error = server.failure() => Some(error),
-            error = self.workers.failure() => Some(error),
-            error = self.relays.failure() => Some(error),
+        let mut astray = self.context.clock.astray();
+        let failure = loop {
+            // Who does not know what time it is answers, but others are to be asked.
+            let ready = !*astray.borrow_and_update();
+            served.health.set_ready(ready).await;
+            tokio::select! {
+                () = told.cancelled() => break None,
+                error = server.failure() => break Some(error),
+                error = self.workers.failure() => break Some(error),
+                error = self.relays.failure() => break Some(error),
+                Ok(()) = astray.changed() => {}
+            }
         };
         if let Some(error) = &failure {
             tracing::error!(service = %name, error = format!("{error:#}"), "a task died; the service stops");

@@ -1,5 +1,5 @@
-//! The event spine as metrics: what the outbox still holds, and what is parked. Counted now and then, and only where
-//! somebody collects.
+//! The event spine as metrics: what the outbox still holds, what is parked, and what nobody takes in. Counted now and then, and only
+//! where somebody collects.
 
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub async fn tell(db: Db, every: Duration, stop: CancellationToken) -> Result<()
     let parked = gauge("jianghan.events.parked", "Parked events that are tried again, or behind one that is");
     let behind_dead = gauge("jianghan.events.behind_dead", "Parked events behind a dead one");
     let dead = gauge("jianghan.events.dead", "Parked events that wait for an operator");
+    let unattended = gauge("jianghan.inbox.unattended", "Groups of events that no replica takes in");
     let labels = [KeyValue::new("jianghan.service", db.service().to_string())];
     loop {
         let stopped = stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none();
@@ -29,6 +30,7 @@ pub async fn tell(db: Db, every: Duration, stop: CancellationToken) -> Result<()
                 parked.record(figures.parked, &labels);
                 behind_dead.record(figures.behind_dead, &labels);
                 dead.record(figures.dead, &labels);
+                unattended.record(figures.unattended, &labels);
             }
             Err(error) => tracing::warn!(error = %error.chain(), "the figures could not be counted"),
         }

@@ -194,7 +194,7 @@ fn to_wire(parked: Parked) -> wire::ParkedEvent {
         attempts: parked.attempts,
         dead: parked.dead,
         parked_time: Some(clock::to_proto(parked.parked_at)),
-        next_attempt_time: Some(clock::to_proto(parked.next_attempt_at)),
+        next_attempt_time: parked.next_attempt_at.map(clock::to_proto),
         traceparent: parked.traceparent.unwrap_or_default(),
         detail: parked.detail,
         source: parked.source,

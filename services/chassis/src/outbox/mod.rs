@@ -1,6 +1,7 @@
 //! The outbox: events are rows written in the same transaction as the change they tell of. One relay per database
 //! publishes them in order and removes a row only when the bus has confirmed it.
 
+mod config;
 mod flight;
 mod gate;
 mod handed;
@@ -10,7 +11,8 @@ mod state;
 pub(crate) mod store;
 
 pub use self::{
+    config::RelayConfig,
     gate::{Gate, GateConfig},
-    relay::{Relay, RelayConfig},
+    relay::Relay,
     state::OutboxState,
 };

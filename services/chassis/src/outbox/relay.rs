@@ -1,7 +1,8 @@
 //! The relay: publishes what the outbox holds, in order, and removes what the bus has confirmed. One per database:
 //! a leased row says whose turn it is. It must never publish once its lease has run out, and never remove a row
 //! without a confirmation. Whatever a relay publishes late is a duplicate of what its successor published before,
-//! because a successor begins with the oldest row; inboxes drop duplicates, so order holds across takeovers.
+//! because a successor begins with the oldest row; inboxes drop duplicates, so order holds across takeovers. Whoever cannot
+//! reach the bus does not take the lease, and gives it back after a while: one who can shall have it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,62 +16,15 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{OutboxState, flight::Flight, reading::Reading, store};
+use super::{OutboxState, RelayConfig, flight::Flight, reading::Reading, store};
 use crate::{
     Result,
-    bus::{Confirmation, EventBus},
+    bus::{Aside, Confirmation, EventBus, Reach},
     clock::new_id,
-    config::SpineConfig,
     crash,
     db::{BY_KEY, Db, cached},
     event::Event,
 };
-
-/// How the relay works.
-#[derive(Debug, Clone)]
-pub struct RelayConfig {
-    /// Rows read at once.
-    pub batch: usize,
-    /// Most events in flight.
-    pub window: usize,
-    /// How long a lease lasts without renewal.
-    pub lease: Duration,
-    /// How often the table is looked at without being told to.
-    pub poll: Duration,
-    /// How long a confirmation may take on a shared bus before everything in flight is published again.
-    pub confirm_deadline: Duration,
-    /// How long the last pass may take when stopping.
-    pub final_pass: Duration,
-    /// Take the lease at once, whoever holds it: only where nobody else can be running (all-in-one).
-    pub take_over: bool,
-}
-
-impl Default for RelayConfig {
-    fn default() -> Self {
-        Self {
-            batch: 500,
-            window: 2_000,
-            lease: Duration::from_secs(3),
-            poll: Duration::from_millis(250),
-            confirm_deadline: Duration::from_secs(10),
-            final_pass: Duration::from_secs(3),
-            take_over: false,
-        }
-    }
-}
-
-impl From<&SpineConfig> for RelayConfig {
-    fn from(spine: &SpineConfig) -> Self {
-        let batch = usize::try_from(spine.relay_batch).unwrap_or(500).clamp(1, 10_000);
-        Self {
-            batch,
-            window: 4 * batch,
-            lease: Duration::from_millis(spine.lease_ms),
-            confirm_deadline: Duration::from_millis(spine.confirm_timeout_ms),
-            ..Self::default()
-        }
-    }
-}
 
 /// The relay of one database.
 pub struct Relay {
@@ -79,6 +33,9 @@ pub struct Relay {
     config: RelayConfig,
     holder: Uuid,
 }
+
+/// For so many leases it is left to others where the bus answers and took nothing nevertheless: any of them has it within one.
+const ASIDE: u32 = 2;
 
 /// Removed rows after which the table is vacuumed, at most once a second.
 const DEAD: usize = 1_000;
@@ -128,6 +85,13 @@ struct Session<'a> {
     held_until: Option<Instant>,
     /// Of the lease that is held; another holder raises it.
     epoch: Option<i64>,
+    /// Whether the bus can be reached from here, and since when it cannot.
+    reach: Reach,
+    unreached_since: Option<Instant>,
+    /// Since when what is published fails or is not confirmed.
+    failing_since: Option<Instant>,
+    /// The lease is left to others.
+    aside: Option<Aside>,
     /// Rows read and not removed yet.
     flight: Flight,
     /// Below which number nothing has to be looked for.
@@ -165,6 +129,10 @@ impl<'a> Session<'a> {
             listener,
             held_until: None,
             epoch: None,
+            reach: Reach::of(relay.bus.clone(), relay.config.lease / 3),
+            unreached_since: None,
+            failing_since: None,
+            aside: None,
             flight: Flight::new(relay.bus.may_overtake()),
             reading: Reading::default(),
             dead: 0,
@@ -196,13 +164,19 @@ impl<'a> Session<'a> {
                 () = stop.cancelled() => break,
                 _ = renewal.tick() => {
                     let asked = Instant::now();
-                    self.renew().await?;
+                    if self.may_hold() {
+                        self.renew().await?;
+                    }
                     // A third of the lease after it was asked for, but not at once: what stands below must have its turn.
                     renewal.reset_at((asked + config.lease / 3).max(Instant::now() + config.lease / 30));
                 }
                 _ = recount.tick() => {
                     self.recount().await?;
                     recount.reset(); // from its end on: one that takes a second would else be due again for ever
+                }
+                () = self.reach.changed() => {
+                    self.unreached_since = (!self.reach.reached()).then(Instant::now);
+                    renewal.reset_immediately();
                 }
                 n = self.confirmations.1.recv_many(&mut confirmed, 2 * config.batch) => {
                     debug_assert!(n > 0, "the session holds a sender");
@@ -219,6 +193,7 @@ impl<'a> Session<'a> {
                         self.conn.batch_execute(&format!("NOTIFY {CHANNEL}")).await?;
                     }
                     self.check_deadline().await;
+                    self.stand_aside().await?;
                 }
             }
             if more
@@ -240,6 +215,49 @@ impl<'a> Session<'a> {
 
     fn has_room(&self) -> bool {
         self.flight.has_room(self.relay.config.batch, self.relay.config.window)
+    }
+
+    /// Whether the lease may be renewed, or taken: by who can use it.
+    fn may_hold(&mut self) -> bool {
+        if self.held_until.is_some() {
+            return true;
+        }
+        let reached = self.reach.reached();
+        let may = self.aside.as_mut().map_or(reached, |aside| aside.is_over(reached));
+        if may {
+            self.aside = None;
+        }
+        may
+    }
+
+    /// Leaves the lease to others when the bus has not been reached for too long.
+    async fn stand_aside(&mut self) -> Result<()> {
+        let config = &self.relay.config;
+        let since = [self.unreached_since, self.failing_since].into_iter().flatten().min();
+        let too_long = since.is_some_and(|since| since.elapsed() >= config.patience);
+        if !too_long || !self.leading() || !self.relay.bus.shared() {
+            return Ok(());
+        }
+        tracing::warn!(
+            service = %self.relay.db.service(),
+            "the bus takes nothing from here; another replica may have the relay's lease"
+        );
+        self.aside = Some(Aside::for_others(ASIDE * config.lease, self.reach.reached()));
+        self.held_until = None;
+        self.epoch = None;
+        self.forget_flight();
+        self.state.set_flowing(false);
+        self.give_back().await
+    }
+
+    /// Gives the lease back, so that another has it at once.
+    async fn give_back(&mut self) -> Result<()> {
+        self.state.set_leading(false);
+        cached("UPDATE relay_lease SET expires_at = '-infinity' WHERE holder = $1")
+            .bind::<SqlUuid, _>(self.relay.holder)
+            .execute(&mut self.conn)
+            .await?;
+        Ok(())
     }
 
     /// Takes or renews the lease.
@@ -271,6 +289,7 @@ impl<'a> Session<'a> {
                 if self.held_until.is_none() {
                     tracing::info!(service = %self.relay.db.service(), epoch, "the relay has the lease");
                     self.last_confirmed = asked;
+                    self.failing_since = None;
                 }
                 self.held_until = Some(asked + self.relay.config.lease);
             }
@@ -333,6 +352,7 @@ impl<'a> Session<'a> {
             Err(error) => {
                 tracing::debug!(error = %error, "the bus did not take a batch");
                 self.state.set_flowing(false);
+                self.failing_since.get_or_insert_with(Instant::now);
                 self.away_until = Instant::now() + self.relay.config.poll / 2;
                 self.forget_flight(); // the next poll tries again
                 false
@@ -358,6 +378,7 @@ impl<'a> Session<'a> {
             store::delete(&mut self.conn, &taken).await?;
             crash::seam("relay.after_delete");
             self.last_confirmed = Instant::now();
+            self.failing_since = None;
             self.state.set_flowing(true);
             self.state.removed(taken.len());
             self.dead += taken.len();
@@ -396,6 +417,7 @@ impl<'a> Session<'a> {
     /// publishing again would pile up duplicates.
     async fn check_deadline(&mut self) {
         if self.is_held_up() {
+            self.failing_since = None; // it is reached, and holds up whoever publishes
             self.flight.put_off(Instant::now());
             if self.state.backlog() > 0 {
                 self.state.set_flowing(false);
@@ -404,6 +426,7 @@ impl<'a> Session<'a> {
         }
         if self.relay.bus.shared() && self.flight.is_overdue(self.relay.config.confirm_deadline) {
             tracing::warn!(in_flight = self.flight.len(), "confirmations are overdue; publishing again");
+            self.failing_since.get_or_insert_with(Instant::now);
             self.state.set_flowing(false);
             let link = self.flight.link();
             self.forget_flight();
@@ -438,7 +461,7 @@ impl<'a> Session<'a> {
         let moving = count == 0 || oldest != self.oldest;
         self.oldest = oldest;
         if !self.leading() || self.last_confirmed.elapsed() > Duration::from_secs(2) {
-            self.state.set_flowing(moving);
+            self.state.set_flowing(moving && self.reach.reached());
         }
         Ok(())
     }
@@ -466,12 +489,7 @@ impl<'a> Session<'a> {
             confirmed.push(confirmation);
         }
         self.settle(&mut confirmed).await?;
-        self.state.set_leading(false);
-        cached("UPDATE relay_lease SET expires_at = '-infinity' WHERE holder = $1")
-            .bind::<SqlUuid, _>(self.relay.holder)
-            .execute(&mut self.conn)
-            .await?;
-        Ok(())
+        self.give_back().await
     }
 }
 

@@ -35,7 +35,8 @@ impl OutboxState {
         self.published.load(Ordering::Relaxed)
     }
 
-    /// Whether the bus confirmed something lately, or nothing waits.
+    /// Whether the bus can be reached from this process, and confirmed something lately or has nothing to confirm: what waits in the
+    /// outbox becomes less, by whichever replica's relay.
     pub fn flowing(&self) -> bool {
         self.flowing.load(Ordering::Relaxed)
     }

@@ -217,6 +217,12 @@ impl<S: Service> Builder<S> {
         self
     }
 
+    /// On a machine whose time is ahead of the true one by so much; domain time is not.
+    pub fn machine_ahead_by(mut self, error: Duration) -> Self {
+        self.clock = self.clock.ahead_by(error);
+        self
+    }
+
     /// With this topology in place before the service is built.
     pub fn topology(mut self, topology: Changes) -> Self {
         self.topology = topology;

@@ -9,7 +9,8 @@ use proto::{
     identity::v1 as wire,
     ops::v1::{self as ops, ops_service_client::OpsServiceClient},
 };
-use tonic::Code;
+use tonic::{Code, transport::Endpoint};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use uuid::Uuid;
 
 use super::*;
@@ -243,6 +244,27 @@ async fn domain_time_moves_forward_only_and_only_where_allowed() {
     let mut client = OpsServiceClient::new(service.call_as(&operator()));
     let refused = client.advance_clock(ops::AdvanceClockRequest { offset_seconds: 60 }).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn who_does_not_know_what_time_it_is_lives_but_is_not_ready() {
+    let hour = Duration::from_secs(3_600);
+    let wrong = TestService::<Echo>::builder().machine_ahead_by(hour).start().await;
+    assert!(wrong.clock().is_astray(), "from the start");
+    let right = TestService::<Echo>::start().await;
+    let told = async |service: &TestService<Echo>, name: &str| {
+        let endpoint = Endpoint::from_shared(format!("http://{}", service.addr())).unwrap();
+        let request = HealthCheckRequest { service: name.to_owned() };
+        HealthClient::new(endpoint.connect_lazy()).check(request).await.unwrap().into_inner().status
+    };
+    for (service, found) in [(&wrong, 2), (&right, 1)] {
+        service.wait_for("what was found is told", async || told(service, "").await == found).await;
+        for (skew, ready) in [(3_600, 2), (0, 1), (-3_600, 2)] {
+            service.clock().compared(chrono::TimeDelta::seconds(skew));
+            service.wait_for("what is found is told", async || told(service, "").await == ready).await;
+            assert_eq!(told(service, "live").await, 1);
+        }
+    }
 }
 
 #[tokio::test]

@@ -108,7 +108,8 @@ impl Feed {
     }
 
     async fn poll(&self, db: &Db, clock: &Clock, prune: bool) -> Result<()> {
-        if prune {
+        // A bar that is taken away too early lets a token in again.
+        if prune && !clock.is_astray() {
             let now = clock.real_now();
             store::prune_revoked(&mut *db.conn().await?, now).await?;
             self.shared.revocations.prune(now);
@@ -235,6 +236,30 @@ mod tests {
         let id = new_id();
         let unit = Unit { unit_id: id.to_string(), version: 1, ..Unit::default() };
         Event::of("identity", clock.now(), id, 1, &UnitChanged { unit_id: id.to_string(), unit: Some(unit) })
+    }
+
+    #[tokio::test]
+    async fn no_bar_is_taken_away_by_a_clock_that_is_wrong() {
+        let test_db = TestDb::migrated("topology", none).await.unwrap();
+        let right = Clock::system();
+        let wrong = right.ahead_by(Duration::from_secs(3_600));
+        let db = test_db.connect("staffing", right.clone()).await.unwrap();
+        let shared = Arc::new(Shared::default());
+        let feed = Feed::new(shared.clone());
+        let (person, session) = (new_id(), new_id());
+        let signed_out = SessionRevoked {
+            person_id: person.to_string(),
+            session_id: session.to_string(),
+            expire_time: Some(clock::to_proto(right.real_now() + TimeDelta::minutes(10))),
+        };
+        hears(&feed, &db, Event::of("identity", right.now(), person, 1, &signed_out)).await;
+        let barred = || shared.revocations().load().sessions.contains_key(&session);
+        wrong.compared(TimeDelta::hours(1));
+        feed.poll(&db, &wrong, true).await.unwrap();
+        assert!(barred(), "it is known to be wrong");
+        wrong.compared(TimeDelta::zero());
+        feed.poll(&db, &wrong, true).await.unwrap();
+        assert!(!barred(), "it is taken to be right");
     }
 
     #[tokio::test]

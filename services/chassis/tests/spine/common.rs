@@ -332,8 +332,17 @@ pub fn run_relay(db: &Db, bus: Arc<dyn EventBus>, config: RelayConfig) -> Runnin
 }
 
 pub fn run_ledger(db: &Db, bus: Arc<dyn EventBus>, ledger: Arc<Ledger>) -> Running {
+    run_ledger_with(db, bus, ledger, quick())
+}
+
+pub fn run_ledger_with(
+    db: &Db,
+    bus: Arc<dyn EventBus>,
+    ledger: Arc<Ledger>,
+    config: RunnerConfig,
+) -> Running {
     let stop = CancellationToken::new();
-    let runner = Runner::new(db.clone(), bus, ledger, quick()).with_catalogue(CATALOGUE.clone());
+    let runner = Runner::new(db.clone(), bus, ledger, config).with_catalogue(CATALOGUE.clone());
     let task = tokio::spawn(runner.run(stop.clone()));
     Running { stop, task }
 }

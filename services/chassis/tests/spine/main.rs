@@ -9,4 +9,5 @@ mod crash;
 mod inbox;
 mod links;
 mod migrate;
+mod reach;
 mod relay;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::world::{World, nobody, refusal, request_id};
-use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel};
+use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel, testing::TestService};
 use proto::identity::v1::{
     ApproveGrantRequest, GetPersonRequest, GetSelfRequest, GrantRoleRequest, GrantRoleResponse,
     ListRoleGrantsRequest, RefreshTokenRequest, RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted,
@@ -298,6 +298,21 @@ async fn a_grant_ends_by_itself_when_domain_time_passes_it() {
         .await;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].person_id, world.person("temp"));
+}
+
+#[tokio::test]
+async fn a_machine_whose_time_is_wrong_ends_no_grant() {
+    let wrong = TestService::<identity::App>::builder().machine_ahead_by(Duration::from_secs(120));
+    let mut world = World::built(wrong).await;
+    let end = world.service.clock().now() + chrono::TimeDelta::days(1);
+    world.add_person("temp", Role::ServiceWorker, "community1", None, Some(end)).await;
+    let service = &world.service;
+    service.drain_outbox().await;
+    service.clock().advance(Duration::from_secs(86_401));
+    let told = async || !service.drain_outbox().await.is_empty();
+    let waited = tokio::time::timeout(Duration::from_secs(1), service.wait_for("it is told", told));
+    assert!(waited.await.is_err());
+    world.service.stop().await;
 }
 
 #[tokio::test]

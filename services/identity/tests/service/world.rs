@@ -4,8 +4,13 @@ use std::collections::HashMap;
 
 use argon2::{Argon2, PasswordHasher, password_hash::phc::PasswordHash};
 use chassis::{
-    Timestamp, auth::Role, clock::new_id, config::ServiceConfig, db::Tx, grpc::PeerChannel,
-    testing::TestService,
+    Timestamp,
+    auth::Role,
+    clock::new_id,
+    config::ServiceConfig,
+    db::Tx,
+    grpc::PeerChannel,
+    testing::{Builder, TestService},
 };
 use identity::{
     App,
@@ -50,7 +55,12 @@ impl World {
 
     /// With a changed configuration.
     pub async fn configured(change: impl FnOnce(&mut ServiceConfig) + Send + 'static) -> Self {
-        let service = TestService::<App>::builder().configure(change).start().await;
+        Self::built(TestService::<App>::builder().configure(change)).await
+    }
+
+    /// With a service of one's own.
+    pub async fn built(builder: Builder<App>) -> Self {
+        let service = builder.start().await;
         let mut world = Self { service, units: HashMap::new(), orgs: HashMap::new(), people: HashMap::new() };
         world.fill().await;
         world.service.drain_outbox().await;

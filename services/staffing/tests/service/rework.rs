@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use chassis::{auth::Role, event::catalogue, ops::DigestSource, testing::Persona};
+use chassis::{
+    auth::Role,
+    event::catalogue,
+    ops::DigestSource,
+    testing::{Persona, TestService},
+};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use proto::{
     case_routing::v1::{CaseCompleted, CaseReworkOrdered, Nature, TaskApproved, TaskReturned},
@@ -17,7 +22,10 @@ use uuid::Uuid;
 use crate::world::*;
 
 async fn station(workers: usize) -> (World, Vec<Hired>, Case) {
-    let world = World::start().await;
+    station_in(World::start().await, workers).await
+}
+
+async fn station_in(world: World, workers: usize) -> (World, Vec<Hired>, Case) {
     let mut staff = Vec::new();
     for _ in 0..workers {
         staff.push(world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await);
@@ -67,6 +75,19 @@ async fn an_offer_that_nobody_answers_goes_to_the_next() {
     world.service.clock().advance(Duration::from_secs(86_400));
     world.service.wait_for("the end", async || world.states(case.task).await == [TimedOut, TimedOut]).await;
     assert_eq!(world.sent().await, ["AssignmentDeclined", "AssignmentUnfilled"]);
+}
+
+#[tokio::test]
+async fn a_machine_whose_time_is_wrong_takes_an_offer_from_nobody() {
+    let wrong = TestService::<staffing::App>::builder().machine_ahead_by(Duration::from_secs(120));
+    let service = wrong.topology(topology()).start().await;
+    let (world, _, case) = station_in(World::around(service), 2).await;
+    world.service.clock().advance(Duration::from_secs(2 * 3600 + 1));
+    let next = async || world.of_task(case.task).await.len() == 2;
+    let waited = tokio::time::timeout(Duration::from_secs(1), world.service.wait_for("the next offer", next));
+    assert!(waited.await.is_err());
+    assert_eq!(world.states(case.task).await, [Offered]);
+    world.service.stop().await;
 }
 
 #[tokio::test]

@@ -31,6 +31,9 @@ use crate::{
 /// have a few hundred bytes; larger ones are cut into several frames.
 const FRAME_MAX: u32 = 16 << 10;
 
+/// Of failures to connect the first is logged, and then one of so many: that is about one a minute.
+const TOLD_EVERY: u32 = 64;
+
 /// How the bus uses the broker.
 #[derive(Debug, Clone)]
 pub struct RabbitConfig {
@@ -106,9 +109,11 @@ impl<L> Reconnect<L> {
             }
             Err(error) => {
                 let pause = Duration::from_millis(100 << self.failures.min(3)); // 0.1 to 0.8 seconds
-                self.failures += 1;
                 self.not_before = Some(Instant::now() + pause);
-                tracing::warn!(bus.name = %bus.name, error, "the event bus is not reachable");
+                if self.failures.is_multiple_of(TOLD_EVERY) {
+                    tracing::warn!(bus.name = %bus.name, error, "the event bus is not reachable");
+                }
+                self.failures = self.failures.wrapping_add(1);
                 Err(Error::unavailable("the event bus is not reachable"))
             }
         }
@@ -155,11 +160,6 @@ impl RabbitMq {
         let (link, consuming) = (Mutex::default(), Mutex::default());
         let inner = Inner { uri, name: name.to_owned(), catalogue, config, link, consuming };
         Ok(Self(Arc::new(inner)))
-    }
-
-    /// Whether the broker is reachable just now; connects if need be.
-    pub async fn check(&self) -> Result<()> {
-        self.link().await.map(drop)
     }
 
     /// The connection that publishes.
@@ -310,6 +310,10 @@ impl EventBus for RabbitMq {
                 Err(Error::unavailable("the event bus does not answer"))
             }
         }
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.link().await.map(drop)
     }
 
     fn groups(&self) -> u8 {
