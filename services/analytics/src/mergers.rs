@@ -89,6 +89,7 @@ mod tests {
             valid_from: None,
             valid_to: None,
             version: 1,
+            moved: false,
             successor_id: None,
             path: Arc::from([]),
         }

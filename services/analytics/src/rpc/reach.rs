@@ -35,7 +35,7 @@ pub fn unit(caller: &Caller, topology: &Topology, field: &str, text: &str) -> Re
     let id = Uuid::try_parse(text).map_err(|_| Error::invalid(field, "must be a UUID"))?;
     let unit = topology.unit(id).ok_or_else(|| Error::not_found("unit", id))?;
     let next = || topology.unit(mergers::goes_on_at(topology, id));
-    let lines = lines(caller, &unit).or_else(|| lines(caller, &next()?));
+    let lines = lines(caller, &unit).or_else(|| next().and_then(|next| lines(caller, &next)));
     let lines = lines.ok_or_else(|| Error::not_found("unit", id))?;
     Ok(Reached { unit, lines })
 }

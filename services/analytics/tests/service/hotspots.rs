@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::support::{
     COMMUNITIES, DISTRICT, MANCHUN, NEXT, analyst, in_turn, merge, rebuild, start,
     story::{Story, at},
+    topology,
 };
 use analytics::App;
 use chassis::{

@@ -10,9 +10,11 @@ type Read = fn(&OutboxState, &InboxState) -> u64;
 
 /// What stands at some height now.
 const GAUGES: [(&str, &str, Read); 3] = [
-    ("jianghan.bus.flowing", "1 while the bus can be reached and takes what there is, else 0", |outbox, _| {
-        u64::from(outbox.flowing())
-    }),
+    (
+        "jianghan.bus.flowing",
+        "1 while the bus can be reached and takes what there is, else 0",
+        |outbox, _| u64::from(outbox.flowing()),
+    ),
     ("jianghan.inbox.leased", "Groups of events that this process is to take in", |_, inbox| inbox.leased()),
     ("jianghan.inbox.subscribed", "Groups of events that the bus delivers to this process", |_, inbox| {
         inbox.subscribed()

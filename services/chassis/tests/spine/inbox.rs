@@ -243,8 +243,10 @@ async fn what_is_behind_a_dead_event_rests_and_is_handled_in_order_when_that_has
     assert_eq!(ops::redrive(&world.db, Some(first.id)).await.unwrap(), 1);
     // More come while those before them go.
     deliver(&bus, (1_002..=1_100).map(|version| event(key, version, version)).collect()).await;
-    until("all is handled", async || effects(&world.db).await.get(&key).is_some_and(|all| all.len() == 1_100))
-        .await;
+    until("all is handled", async || {
+        effects(&world.db).await.get(&key).is_some_and(|all| all.len() == 1_100)
+    })
+    .await;
     assert_eq!(effects(&world.db).await[&key], (1..=1_100).collect::<Vec<_>>());
     assert_eq!(world.number("SELECT count(*) FROM parked_events").await, 0);
     running.stop().await;
