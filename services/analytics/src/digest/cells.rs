@@ -5,7 +5,12 @@ use std::fmt::Write as _;
 use chassis::ops::Digest;
 use proto::case_routing::v1::LimitUnit;
 
-use crate::domain::{Counter, Deltas, process::Measure, vocabulary};
+use crate::domain::{
+    Counter, Deltas,
+    delta::{ALL, ALL_MONTHS},
+    process::Measure,
+    vocabulary,
+};
 
 /// The cells of a place, in the order of their keys.
 pub(super) fn digests(deltas: &Deltas) -> Vec<Digest> {
@@ -13,6 +18,13 @@ pub(super) fn digests(deltas: &Deltas) -> Vec<Digest> {
     for (cell, counters) in &deltas.cells {
         let key = format!("{}|counter|{}|{}|{}", cell.unit_id, cell.line, cell.day, cell.item_code);
         let numbers = Counter::ALL.iter().map(|counter| (counter.name(), counters[*counter]));
+        rows.push(Digest::new(key, pairs(numbers)));
+    }
+    for (cell, sums) in &deltas.stock {
+        let month = cell.day.format("%Y-%m").to_string();
+        let month = if cell.day == ALL_MONTHS { ALL } else { &month };
+        let key = format!("{}|stock|{}|{month}|{}", cell.unit_id, cell.line, cell.item_code);
+        let numbers = Counter::STOCK.into_iter().zip(sums).map(|(counter, n)| (counter.name(), *n));
         rows.push(Digest::new(key, pairs(numbers)));
     }
     for ((cell, unit, bucket), clocks) in &deltas.durations {
@@ -78,13 +90,14 @@ mod tests {
             ended_at: Some(at),
             first_closed_at: Some(at),
             open_due_at: Some(at),
+            late_before: "2026-02-20/2026-03-02".into(),
             ..CaseFact::default()
         };
         let task = TaskFact { place_unit_id: Some(place), issued_at: Some(at), ..TaskFact::default() };
         let mut deltas = Deltas::default();
         deltas.case(&case, 1);
         deltas.task(&task, 1);
-        let rows = digests(&deltas);
+        let rows = digests(&deltas.with_stock());
         assert!(rows.is_sorted_by(|a, b| a.key < b.key));
         assert!(rows.iter().all(|row| row.key.starts_with(&format!("{place}|")) && !row.value.is_empty()));
         let value = |rest: &str| {
@@ -93,6 +106,8 @@ mod tests {
         };
         assert!(value("counter|housing|2026-03-02|roof").contains("registered=1;registered_closed=1"));
         assert!(value("counter|*|2026-03-02|*").contains("tasks_issued=1"));
+        assert!(value("stock|housing|2026-02|roof").starts_with("overdue_in=1;overdue_in_days="));
+        assert!(value("stock|*|*|*").starts_with("overdue_in=1;overdue_out=1;overdue_in_days="));
         assert_eq!(value("duration|housing|2026-03-02|roof|work_day|46"), "count=1;seconds=60");
         assert_eq!(value("open_due|housing|2026-03-02T02Z"), "count=1");
         assert_eq!(value("process|2026-03-02||housing|roof"), "closed=1");

@@ -209,6 +209,10 @@ counters! {
 }
 
 impl Counter {
+    /// Those that the stock at the end of a day is made of, counted on all days before.
+    pub const STOCK: [Self; 4] =
+        [Self::OverdueIn, Self::OverdueOut, Self::OverdueInDays, Self::OverdueOutDays];
+
     /// The counter of this name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|c| c.name() == name)
@@ -292,6 +296,13 @@ impl Counters {
         for (to, from) in counters.0.iter_mut().zip(values) {
             *to = *from;
         }
+        counters
+    }
+
+    /// From numbers in the order of [`Counter::STOCK`]; all others are 0.
+    pub fn of_stock(values: &[i64]) -> Self {
+        let mut counters = Self::default();
+        Counter::STOCK.into_iter().zip(values).for_each(|(counter, n)| counters[counter] = *n);
         counters
     }
 

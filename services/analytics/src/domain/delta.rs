@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use calendar::local_day;
 use chassis::Timestamp;
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use proto::case_routing::v1::{CallbackOutcome, ClosedCode, DeliveryMode, Resolution};
 use uuid::Uuid;
 
@@ -18,6 +18,17 @@ use super::{
 
 /// Line and item of the cells that hold all lines and items of a unit.
 pub const ALL: &str = "*";
+
+/// What stands in place of a month in the cells that hold all months. It comes behind every month and is the first day of none.
+pub const ALL_MONTHS: NaiveDate = match NaiveDate::from_ymd_opt(9999, 12, 31) {
+    Some(day) => day,
+    None => NaiveDate::MAX,
+};
+
+/// The first day of a day's month.
+pub fn month(day: NaiveDate) -> NaiveDate {
+    day.with_day(1).unwrap_or(day)
+}
 
 /// Where something is counted. The order is that of the primary key, so that writers lock alike.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,11 +43,16 @@ pub struct Cell {
     pub item_code: String,
 }
 
+/// Numbers of the counters of the stock, in the order of [`Counter::STOCK`].
+pub type Stock = [i64; 4];
+
 /// Signed differences of all rollups.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Deltas {
     /// Counters by cell.
     pub cells: BTreeMap<Cell, Counters>,
+    /// Those of the stock once more, by month (its first day) and in all ([`ALL_MONTHS`]); see [`Self::with_stock`].
+    pub stock: BTreeMap<Cell, Stock>,
     /// Resolve clocks of closed cases by cell, `LimitUnit` and bucket.
     pub durations: BTreeMap<(Cell, i16, i16), Clocks>,
     /// Cases by unit, line and state.
@@ -188,10 +204,27 @@ impl Deltas {
     /// Leaves out what has come to nothing.
     pub fn without_zeros(mut self) -> Self {
         self.cells.retain(|_, counters| !counters.is_zero());
+        self.stock.retain(|_, sums| *sums != Stock::default());
         self.durations.retain(|_, clocks| *clocks != Clocks::default());
         self.states.retain(|_, n| *n != 0);
         self.open_due.retain(|_, n| *n != 0);
         self.processes.retain(|_, measures| !measures.is_zero());
+        self
+    }
+
+    /// With the sums of the stock, which follow from the cells.
+    pub fn with_stock(mut self) -> Self {
+        for (cell, counters) in &self.cells {
+            let numbers = Counter::STOCK.map(|counter| counters[counter]);
+            if numbers == Stock::default() {
+                continue;
+            }
+            for day in [month(cell.day), ALL_MONTHS] {
+                let sums = self.stock.entry(Cell { day, ..cell.clone() }).or_default();
+                sums.iter_mut().zip(numbers).for_each(|(sum, n)| *sum += n);
+            }
+        }
+        self.stock.retain(|_, sums| *sums != Stock::default());
         self
     }
 

@@ -121,7 +121,7 @@ impl History {
                 changes.mediations.push(fact);
             }
         }
-        changes.deltas = changes.deltas.without_zeros();
+        changes.deltas = changes.deltas.without_zeros().with_stock();
         changes
     }
 }
@@ -134,5 +134,5 @@ pub fn recount<'a>(
     let mut deltas = Deltas::default();
     cases.into_iter().for_each(|fact| deltas.case(fact, 1));
     tasks.into_iter().for_each(|fact| deltas.task(fact, 1));
-    deltas.without_zeros()
+    deltas.without_zeros().with_stock()
 }

@@ -226,7 +226,7 @@ impl TryFrom<Raw> for Definition {
     type Error = String;
 
     fn try_from(raw: Raw) -> Result<Self, String> {
-        let numbers = Sum::parse(&raw.work_day_numbers)?;
+        let (numbers, deferred) = (Sum::parse(&raw.work_day_numbers)?, Sum::parse(&raw.deferred)?);
         let (plain, unit) = (raw.weights.is_empty(), raw.clock_unit);
         let mut formula = match (raw.numerator, raw.denominator, raw.quantile, plain, unit) {
             (Some(n), Some(d), None, true, None) => Formula::Ratio(Sum::parse(&n)?, Sum::parse(&d)?),
@@ -254,6 +254,12 @@ impl TryFrom<Raw> for Definition {
             };
             formula = Formula::WorkDays { cases, numbers };
         }
+        let counters: Vec<Counter> = formula.counters().chain(deferred.counters()).collect();
+        if raw.cohort == Cohort::Stock
+            && let Some(other) = counters.iter().find(|counter| !Counter::STOCK.contains(counter))
+        {
+            return Err(format!("{} is not kept for the stock", other.name()));
+        }
         Ok(Self {
             code: raw.code,
             version: raw.version,
@@ -263,7 +269,7 @@ impl TryFrom<Raw> for Definition {
             cohort: raw.cohort,
             direction: raw.direction,
             profile: raw.profile,
-            deferred: Sum::parse(&raw.deferred)?,
+            deferred,
             board: raw.board,
         })
     }
@@ -297,6 +303,19 @@ impl Definition {
     }
 }
 
+impl Formula {
+    /// The counters that it is made of.
+    fn counters(&self) -> impl Iterator<Item = Counter> {
+        let sums = match self {
+            Self::Ratio(above, below) | Self::YearChange(above, below) => vec![above, below],
+            Self::Count(sum) => vec![sum],
+            Self::WorkDays { cases, numbers } => vec![cases, numbers],
+            Self::MeanClock(_) | Self::Quantile(..) | Self::Composite(_) => Vec::new(),
+        };
+        sums.into_iter().flat_map(Sum::counters)
+    }
+}
+
 impl Sum {
     fn parse(terms: &[String]) -> Result<Self, String> {
         let parse = |term: &String| {
@@ -307,6 +326,10 @@ impl Sum {
             Counter::by_name(name).map(|c| (sign, c)).ok_or_else(|| format!("{name} is no counter"))
         };
         terms.iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn counters(&self) -> impl Iterator<Item = Counter> {
+        self.0.iter().map(|(_, counter)| *counter)
     }
 
     pub(super) fn of(&self, counters: &Counters) -> i64 {
@@ -431,6 +454,27 @@ mod tests {
         ] {
             let error = definition(body).unwrap_err().to_string();
             assert!(error.starts_with(problem), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_stock_is_made_of_what_is_kept_for_it_and_of_nothing_else() {
+        let definition = |body: &str| {
+            let head = "[[indicator]]\ncode='X-2'\nversion=1\nname_zh='甲'\nname_en='A'\ncohort='stock'\n\
+                        direction='neutral'\nprofile='p'\n";
+            Catalogue::from_toml(&format!("{head}{body}"))
+        };
+        let late = "numerator=['overdue_in', '-overdue_out']";
+        let numbers = "work_day_numbers=['overdue_in_days', '-overdue_out_days']";
+        assert!(definition(&format!("{late}\n{numbers}")).is_ok());
+        for (body, other) in [
+            ("numerator=['registered', '-closed']".to_owned(), "registered"),
+            (format!("{late}\ndenominator=['due']"), "due"),
+            (format!("{late}\ndeferred=['due_deferred']"), "due_deferred"),
+            (format!("{late}\nwork_day_numbers=['closed']"), "closed"),
+        ] {
+            let error = definition(&body).unwrap_err().to_string();
+            assert_eq!(error, format!("X-2: {other} is not kept for the stock"));
         }
     }
 }

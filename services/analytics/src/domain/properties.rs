@@ -86,6 +86,9 @@ impl Stored {
         for (cell, counters) in deltas.cells {
             *sum.cells.entry(cell).or_default() += &counters;
         }
+        for (cell, numbers) in deltas.stock {
+            sum.stock.entry(cell).or_default().iter_mut().zip(numbers).for_each(|(sum, n)| *sum += n);
+        }
         deltas.durations.into_iter().for_each(|(k, n)| *sum.durations.entry(k).or_default() += n);
         deltas
             .processes

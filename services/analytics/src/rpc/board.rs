@@ -1,9 +1,20 @@
 //! The board: how things stand now, what came in and went out in the period, and the rates, for a unit and each of
-//! its streets. Everything is read in one snapshot, so that equal revisions mean equal boards.
+//! its streets. Everything is read in one snapshot, so that equal revisions mean equal boards, and what was counted for one is kept
+//! for as long as it is right: many look at the same board every second.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Weak},
+};
 
-use chassis::{Result, auth::Caller, clock::to_proto, db::Tx, topology::Unit};
+use chassis::{
+    Result, Timestamp,
+    auth::Caller,
+    clock::to_proto,
+    db::Tx,
+    topology::{Topology, Unit},
+};
+use chrono::NaiveDate;
 use proto::analytics::v1::{Count, GetBoardRequest, GetBoardResponse, StreetSummary};
 use proto::case_routing::v1::DeliveryMode;
 use uuid::Uuid;
@@ -12,7 +23,7 @@ use super::{
     Indicators,
     convert::{Frame, Place, count},
     period::Period,
-    reach,
+    reach::{self, Reached},
 };
 use crate::{
     domain::{
@@ -36,6 +47,35 @@ struct Read {
     sums: HashMap<Uuid, Counters>,
     states: Vec<(Uuid, i16, i64)>,
     overdue: HashMap<Uuid, i64>,
+    until: Timestamp,
+}
+
+/// What a board is about: the part of a unit that somebody reaches, and the days.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Asked {
+    unit_id: Uuid,
+    lines: Option<Vec<String>>,
+    start: NaiveDate,
+    end: NaiveDate,
+}
+
+/// What was counted for a board.
+pub(super) struct Counted {
+    consumption: Consumption,
+    all: Tally,
+    by_street: HashMap<Uuid, Tally>,
+    /// The units that it was counted by.
+    topology: Weak<Topology>,
+    /// Domain time then, and up to when nothing becomes late.
+    at: Timestamp,
+    until: Timestamp,
+}
+
+impl Counted {
+    /// Whether it is right if nothing more was counted.
+    fn holds(&self, topology: &Arc<Topology>, now: Timestamp) -> bool {
+        self.topology.as_ptr() == Arc::as_ptr(topology) && now <= self.until
+    }
 }
 
 /// What is counted for a unit and everything below it.
@@ -56,25 +96,20 @@ impl Indicators {
             "" => reach::home(caller, &topology)?,
             id => reach::unit(caller, &topology, "unit_id", id)?,
         };
-        let selection = reached.selection(&topology, None);
-        let read =
-            self.db.transaction(async move |tx: &mut Tx<'_>| read(tx, &selection, period, now).await).await?;
+        let asked = Asked {
+            unit_id: reached.unit.id,
+            lines: reached.lines.clone(),
+            start: period.start,
+            end: period.end,
+        };
+        let holds = |counted: &Counted| counted.holds(&topology, now);
+        let read = self.counted(&topology, &reached, period, now);
+        let counted = self.boards.get(asked, holds, self.revision(), read).await?;
+        let Counted { consumption, all, by_street, .. } = &*counted;
+        let now = now.max(counted.at);
 
         let streets = reach::below(&topology, &reached);
-        let mut all = Tally::default();
-        let mut by_street: HashMap<Uuid, Tally> = streets.iter().map(|s| (s.id, Tally::default())).collect();
-        // A leaf counts for the asked unit and for the street on its path, or on that of what it became part of.
-        read.count(|leaf, add| {
-            add(&mut all);
-            let listed = |unit| topology.path(unit)?.iter().find(|id| by_street.contains_key(*id)).copied();
-            let became: Vec<Uuid> = mergers::became(&topology, leaf).collect();
-            let street = became.into_iter().rev().find_map(listed);
-            if let Some(tally) = street.and_then(|id| by_street.get_mut(&id)) {
-                add(tally);
-            }
-        });
-
-        let frame = Frame { period, watermark: read.consumption.watermark };
+        let frame = Frame { period, watermark: consumption.watermark };
         let catalogue = Catalogue::builtin();
         let successors = Successors::of(&topology);
         let rate = |code: &str, unit: &Unit, tally: &Tally| {
@@ -114,8 +149,8 @@ impl Indicators {
                 .map(|d| frame.value(d, place, &all.totals))
                 .collect(),
             domain_time: Some(to_proto(now)),
-            watermark: read.consumption.watermark.map(to_proto),
-            revision: read.consumption.revision,
+            watermark: consumption.watermark.map(to_proto),
+            revision: consumption.revision,
             start_date: period.start.to_string(),
             end_date: period.end.to_string(),
             unit_id: reached.unit.id.to_string(),
@@ -123,20 +158,54 @@ impl Indicators {
             unit_name_en: reached.unit.name_en.clone(),
         })
     }
+
+    /// What has been counted so far.
+    async fn revision(&self) -> Result<i64> {
+        let mut conn = self.db.conn().await?;
+        Ok(query::consumption(&mut conn).await?.revision)
+    }
+
+    /// Counts for a board, apart from the connections on which events are taken in; with the revision.
+    async fn counted(
+        &self,
+        topology: &Arc<Topology>,
+        reached: &Reached,
+        period: Period,
+        now: Timestamp,
+    ) -> Result<(i64, Counted)> {
+        let selection = reached.selection(topology, None);
+        let mut conn = self.db.conn().await?;
+        let work = async move |tx: &mut Tx<'_>| read(tx, &selection, period, now).await;
+        let read = self.db.transaction_on(&mut conn, work).await?;
+        drop(conn);
+
+        let streets = reach::below(topology, reached);
+        let mut all = Tally::default();
+        let mut by_street: HashMap<Uuid, Tally> = streets.iter().map(|s| (s.id, Tally::default())).collect();
+        // A leaf counts for the asked unit and for the street on its path, or on that of what it became part of.
+        read.count(|leaf, add| {
+            add(&mut all);
+            let listed = |unit| topology.path(unit)?.iter().find(|id| by_street.contains_key(*id)).copied();
+            let became: Vec<Uuid> = mergers::became(topology, leaf).collect();
+            let street = became.into_iter().rev().find_map(listed);
+            if let Some(tally) = street.and_then(|id| by_street.get_mut(&id)) {
+                add(tally);
+            }
+        });
+        let Read { consumption, until, .. } = read;
+        let topology = Arc::downgrade(topology);
+        Ok((consumption.revision, Counted { consumption, all, by_street, topology, at: now, until }))
+    }
 }
 
-async fn read(
-    tx: &mut Tx<'_>,
-    selection: &Selection,
-    period: Period,
-    now: chassis::Timestamp,
-) -> Result<Read> {
+async fn read(tx: &mut Tx<'_>, selection: &Selection, period: Period, now: Timestamp) -> Result<Read> {
     query::snapshot(tx.conn).await?;
     Ok(Read {
         consumption: query::consumption(tx.conn).await?,
         sums: query::sums(tx.conn, selection, period.start, period.end).await?,
         states: query::states(tx.conn, selection).await?,
         overdue: query::overdue(tx.conn, selection, now).await?,
+        until: query::overdue_stands_until(tx.conn, selection, now).await?,
     })
 }
 

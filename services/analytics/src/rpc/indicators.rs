@@ -1,6 +1,7 @@
 //! Values of indicators for units and a period.
 
 use chassis::{Error, Result, auth::Caller, db::Tx};
+use chrono::NaiveDate;
 use proto::analytics::v1::{QueryIndicatorsRequest, QueryIndicatorsResponse};
 
 use super::{
@@ -16,7 +17,10 @@ use crate::{
         value::Totals,
     },
     mergers::Successors,
-    store::query::{self, Selection},
+    store::{
+        query::{self, Selection},
+        stock,
+    },
 };
 
 /// Most units and most codes of one question.
@@ -50,16 +54,18 @@ impl Indicators {
 
         let work = async move |tx: &mut Tx<'_>| {
             query::snapshot(tx.conn).await?;
-            let watermark = query::consumption(tx.conn).await?.watermark;
-            let frame = Frame { period, watermark };
+            let consumption = query::consumption(tx.conn).await?;
+            let frame = Frame { period, watermark: consumption.watermark };
             let mut values = Vec::new();
             for (place, selection) in &asked {
-                let totals = totals(tx, selection, period, &definitions).await?;
+                let totals = totals(tx, selection, period, &definitions, consumption.stock_kept).await?;
                 values.extend(definitions.iter().map(|d| frame.value(d, *place, &totals)));
             }
             Ok(QueryIndicatorsResponse { values })
         };
-        self.db.transaction(work).await
+        // Apart from the connections on which events are taken in.
+        let mut conn = self.db.conn().await?;
+        self.db.transaction_on(&mut conn, work).await
     }
 }
 
@@ -94,6 +100,7 @@ async fn totals(
     selection: &Selection,
     period: Period,
     definitions: &[&Definition],
+    stock_kept: bool,
 ) -> Result<Totals> {
     let sum = |sums: std::collections::HashMap<_, Counters>| {
         sums.values().fold(Counters::default(), |mut all, counters| {
@@ -106,9 +113,13 @@ async fn totals(
         ..Totals::default()
     };
     if definitions.iter().any(|d| d.cohort == Cohort::Stock) {
-        let since_ever = chrono::NaiveDate::default();
-        totals.until_end = sum(query::sums(tx.conn, selection, since_ever, period.stock_end()).await?);
-        totals.last_work_day = period.stock_end().pred_opt().map_or(0, cohort::work_day_number);
+        let end = period.stock_end();
+        totals.until_end = if stock_kept {
+            stock::until(tx.conn, selection, end).await?
+        } else {
+            sum(query::sums(tx.conn, selection, NaiveDate::default(), end).await?)
+        };
+        totals.last_work_day = end.pred_opt().map_or(0, cohort::work_day_number);
     }
     if definitions.iter().any(|d| matches!(d.formula, Formula::YearChange(..))) {
         let (start, end) = period.year_before();

@@ -6,6 +6,7 @@ mod convert;
 mod definitions;
 mod hotspots;
 mod indicators;
+mod kept;
 mod maintenance;
 mod period;
 mod processes;
@@ -25,7 +26,14 @@ use tonic::{Request, Response, async_trait};
 
 pub use self::hotspots::Hotspots;
 pub use self::processes::Processes;
+use self::{
+    board::{Asked, Counted},
+    kept::Kept,
+};
 use crate::rebuild::Progress;
+
+/// How many boards are kept, by unit, lines and period.
+const MOST_BOARDS: usize = 256;
 
 /// Serves `jianghan.analytics.v1.IndicatorService`.
 pub struct Indicators {
@@ -35,6 +43,7 @@ pub struct Indicators {
     tasks: TaskTracker,
     stop: CancellationToken,
     progress: Arc<Progress>,
+    boards: Kept<Asked, Counted>,
 }
 
 impl Indicators {
@@ -47,6 +56,7 @@ impl Indicators {
             tasks: context.tasks.clone(),
             stop: context.stop.clone(),
             progress: Arc::default(),
+            boards: Kept::new(MOST_BOARDS),
         }
     }
 }

@@ -43,7 +43,8 @@ use crate::{
 const UNITS: usize = 100;
 /// Days of a period that names no start.
 const SIDE_DAYS: u64 = 90;
-const LIST_DAYS: u64 = 365;
+/// Fewer, because a list is made of every row of its days, and there are hardly fewer rows than cases.
+const LIST_DAYS: u64 = 30;
 
 /// Serves `jianghan.analytics.v1.ProcessService`.
 pub struct Processes {
@@ -163,9 +164,10 @@ impl ProcessService for Processes {
             start: period.start,
             end: period.end,
         };
+        let mut conn = self.db.conn().await?;
         let seen = self
             .db
-            .transaction(async move |tx: &mut Tx<'_>| {
+            .transaction_on(&mut conn, async move |tx: &mut Tx<'_>| {
                 query::snapshot(tx.conn).await?;
                 store::versions(tx.conn, &wanted).await
             })
@@ -194,9 +196,10 @@ impl ProcessService for Processes {
         let (base, other) = (request.base.unwrap_or_default(), request.other.unwrap_or_default());
         let (base_span, base) = self.wanted(&caller, &topology, "base", &base, item.as_ref())?;
         let (other_span, other) = self.wanted(&caller, &topology, "other", &other, item.as_ref())?;
+        let mut conn = self.db.conn().await?;
         let (base, other, watermark) = self
             .db
-            .transaction(async move |tx: &mut Tx<'_>| {
+            .transaction_on(&mut conn, async move |tx: &mut Tx<'_>| {
                 query::snapshot(tx.conn).await?;
                 let (mut one, mut two) = (Sums::new(), Sums::new());
                 for (sums, wanted) in [(&mut one, &base), (&mut two, &other)] {

@@ -34,6 +34,7 @@ pub struct Whole {
 static TABLES: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
     let counted: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();
     let measured: Vec<&str> = Measure::ALL.iter().map(|measure| measure.name()).collect();
+    let stock = Counter::STOCK.map(|c| format!("{} <> 0", c.name()));
     vec![
         ("SELECT t::text AS row FROM case_facts t ORDER BY case_id".to_owned(), true),
         ("SELECT t::text AS row FROM task_facts t ORDER BY task_id".to_owned(), true),
@@ -43,6 +44,14 @@ static TABLES: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
                 "SELECT t::text AS row FROM rollups t WHERE num_nonnulls({}) > 0 \
                  ORDER BY unit_id, line COLLATE \"C\", day, item_code COLLATE \"C\"",
                 counted.join(", ")
+            ),
+            false,
+        ),
+        (
+            format!(
+                "SELECT t::text AS row FROM stock_rollups t WHERE {} \
+                 ORDER BY unit_id, line COLLATE \"C\", month, item_code COLLATE \"C\"",
+                stock.join(" OR ")
             ),
             false,
         ),

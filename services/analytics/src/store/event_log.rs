@@ -20,9 +20,10 @@ pub async fn append(conn: &mut AsyncPgConnection, events: &[Event]) -> Result<()
     }
     let Some(slot) = events.iter().map(|e| i16::from(e.partition())).min() else { return Ok(()) };
     cached(
-        "WITH noted AS (INSERT INTO consumption AS c (slot, revision, events, watermark) \
-         VALUES ($15, 1, $16, clock_timestamp()) ON CONFLICT (slot) DO UPDATE \
-         SET revision = c.revision + 1, events = c.events + excluded.events, watermark = excluded.watermark) \
+        "WITH noted AS (INSERT INTO consumption AS c (slot, revision, stock_revision, events, watermark) \
+         VALUES ($15, 1, 1, $16, clock_timestamp()) ON CONFLICT (slot) DO UPDATE \
+         SET revision = c.revision + 1, stock_revision = c.stock_revision + 1, \
+         events = c.events + excluded.events, watermark = excluded.watermark) \
          INSERT INTO event_log (id, type, source, subject, occurred_at, partition_key, aggregate_version, unit_id, \
          line, correlation_id, causation_id, actor_ref, traceparent, data) \
          SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \

@@ -13,6 +13,7 @@ pub mod query;
 pub mod rebuild;
 pub mod recount;
 mod rollups;
+pub mod stock;
 mod task_facts;
 
 use std::collections::{BTreeSet, HashSet};

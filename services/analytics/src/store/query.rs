@@ -1,10 +1,10 @@
 //! Reads sums. The cost of a read grows with units and days asked for, never with the number of cases.
 
 use chassis::{Result, Timestamp, db::cached};
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Date, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Date, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use std::{
@@ -29,7 +29,7 @@ pub struct Selection {
 
 impl Selection {
     /// Line and item of the cells, as the rollups name them. Items are found under the lines they were seen in.
-    async fn cells(&self, conn: &mut AsyncPgConnection) -> Result<(Vec<String>, Option<String>)> {
+    pub(super) async fn cells(&self, conn: &mut AsyncPgConnection) -> Result<(Vec<String>, Option<String>)> {
         Ok(match (&self.item_code, &self.lines) {
             (None, None) => (vec![ALL.to_owned()], Some(ALL.to_owned())),
             (None, Some(lines)) => (lines.clone(), None),
@@ -46,9 +46,12 @@ impl Selection {
 
 /// Every read from here to the end of the transaction sees the same moment. To be its first statement. The lock comes
 /// before the view: a rebuild that is just putting its tables in place is waited for, and readers cannot meet it in
-/// another order of tables.
+/// another order of tables. Rows are found by their keys, on connections for reading, too: a table that has just grown would be
+/// read whole there.
 pub async fn snapshot(conn: &mut AsyncPgConnection) -> Result<()> {
     isolate(conn).await?;
+    conn.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan")
+        .await?;
     hold_tables(conn).await
 }
 
@@ -208,6 +211,33 @@ pub async fn overdue(
     Ok(rows.into_iter().map(|row| (row.unit_id, row.count)).collect())
 }
 
+#[derive(QueryableByName)]
+struct InstantRow {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    at: Option<Timestamp>,
+}
+
+/// Until when what [`overdue`] gives at `now` stands if nothing happens: until the next due time, which is looked for in the hour in
+/// hand.
+pub async fn overdue_stands_until(
+    conn: &mut AsyncPgConnection,
+    selection: &Selection,
+    now: Timestamp,
+) -> Result<Timestamp> {
+    let end = cohort::hour(now) + TimeDelta::hours(1);
+    let row: InstantRow = cached(
+        "SELECT MIN(open_due_at) AS at FROM case_facts WHERE open_due_at >= $3 AND open_due_at < $4 \
+         AND place_unit_id = ANY($1) AND ($2 IS NULL OR line = ANY($2))",
+    )
+    .bind::<Array<SqlUuid>, _>(&selection.units)
+    .bind::<Nullable<Array<Text>>, _>(selection.lines.as_ref())
+    .bind::<Timestamptz, _>(now)
+    .bind::<Timestamptz, _>(end)
+    .get_result(conn)
+    .await?;
+    Ok(row.at.unwrap_or(end))
+}
+
 /// How far counting has come.
 #[derive(Debug, Clone, Copy, QueryableByName)]
 pub struct Consumption {
@@ -220,13 +250,17 @@ pub struct Consumption {
     /// Real time up to which events are counted.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub watermark: Option<Timestamp>,
+    /// Whether all of it is in the sums of the stock, see [`super::stock`].
+    #[diesel(sql_type = Bool)]
+    pub stock_kept: bool,
 }
 
 /// How far counting has come.
 pub async fn consumption(conn: &mut AsyncPgConnection) -> Result<Consumption> {
     Ok(cached(
         "SELECT COALESCE(SUM(revision), 0)::bigint AS revision, COALESCE(SUM(events), 0)::bigint AS events, \
-         MAX(watermark) AS watermark FROM consumption",
+         MAX(watermark) AS watermark, COALESCE(bool_and(stock_revision = revision), true) AS stock_kept \
+         FROM consumption",
     )
     .get_result(conn)
     .await?)

@@ -5,6 +5,8 @@ use chassis::{Result, db::cached};
 use diesel::{QueryableByName, sql_types::Bool};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
+use super::stock;
+
 /// Settings of a connection that rebuilds: its tables first, no limit of time, no wait for the disk (a crash throws
 /// the work away anyway; the commit that counts is the last one, which is made durable).
 pub const OPTIONS: &str =
@@ -14,11 +16,12 @@ pub const OPTIONS: &str =
 const LOCK: i64 = 0x72_6562_7569_6c64;
 
 /// The tables made anew, with the storage settings that `LIKE` does not copy.
-const TABLES: [(&str, u8); 9] = [
+const TABLES: [(&str, u8); 10] = [
     ("case_facts", 70),
     ("task_facts", 80),
     ("mediation_facts", 80),
     ("rollups", 70),
+    ("stock_rollups", 70),
     ("duration_rollups", 80),
     ("state_counts", 50),
     ("open_due", 80),
@@ -79,5 +82,5 @@ pub async fn swap(conn: &mut AsyncPgConnection) -> Result<()> {
     )
     .execute(conn)
     .await?;
-    Ok(())
+    stock::note_kept(conn).await
 }

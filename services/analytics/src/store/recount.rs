@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{case_facts, mediation_facts, task_facts};
 use crate::domain::{
     CaseFact, Counter, Counters, Deltas, MediationFact, TaskFact,
-    delta::Cell,
+    delta::{Cell, Stock},
     histogram::Clocks,
     process::{Measure, Measures, ProcessCell},
 };
@@ -93,7 +93,7 @@ impl Count {
                 };
             }
             if self.of.is_none() {
-                self.deltas = std::mem::take(&mut self.deltas).without_zeros();
+                self.deltas = std::mem::take(&mut self.deltas).without_zeros().with_stock();
             } else if Instant::now() >= until {
                 return Ok(None);
             }
@@ -134,12 +134,13 @@ pub async fn next_counted(conn: &mut AsyncPgConnection, after: Uuid) -> Result<O
     next_place(conn, &NEXT, after).await
 }
 
+/// The tables of what is kept of places.
+const KEPT: [&str; 6] =
+    ["rollups", "stock_rollups", "duration_rollups", "state_counts", "open_due", "process_rollups"];
+
 /// The next place after one of which there are rollups.
 pub async fn next_kept(conn: &mut AsyncPgConnection, after: Uuid) -> Result<Option<Uuid>> {
-    static NEXT: LazyLock<String> = LazyLock::new(|| {
-        let tables = ["rollups", "duration_rollups", "state_counts", "open_due", "process_rollups"];
-        next("unit_id", &tables)
-    });
+    static NEXT: LazyLock<String> = LazyLock::new(|| next("unit_id", &KEPT));
     next_place(conn, &NEXT, after).await
 }
 
@@ -147,6 +148,7 @@ pub async fn next_kept(conn: &mut AsyncPgConnection, after: Uuid) -> Result<Opti
 pub async fn kept(conn: &mut AsyncPgConnection, place: Uuid) -> Result<Deltas> {
     let mut deltas = Deltas::default();
     counters(conn, place, &mut deltas).await?;
+    stock(conn, place, &mut deltas).await?;
     durations(conn, place, &mut deltas).await?;
     standing(conn, place, &mut deltas).await?;
     processes(conn, place, &mut deltas).await?;
@@ -180,6 +182,32 @@ async fn counters(conn: &mut AsyncPgConnection, place: Uuid, deltas: &mut Deltas
     deltas.cells.extend(rows.into_iter().map(|row| {
         let cell = Cell { unit_id: place, line: row.line, day: row.day, item_code: row.item_code };
         (cell, Counters::from_slice(&row.counters))
+    }));
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct StockRow {
+    #[diesel(sql_type = Text)]
+    line: String,
+    #[diesel(sql_type = Date)]
+    month: NaiveDate,
+    #[diesel(sql_type = Text)]
+    item_code: String,
+    #[diesel(sql_type = Array<BigInt>)]
+    counters: Vec<i64>,
+}
+
+async fn stock(conn: &mut AsyncPgConnection, place: Uuid, deltas: &mut Deltas) -> Result<()> {
+    static OF_PLACE: LazyLock<String> = LazyLock::new(|| {
+        let counters = array(Counter::STOCK.iter().map(|counter| counter.name()));
+        format!("SELECT line, month, item_code, {counters} AS counters FROM stock_rollups WHERE unit_id = $1")
+    });
+    let rows: Vec<StockRow> = cached(OF_PLACE.as_str()).bind::<SqlUuid, _>(place).load(conn).await?;
+    deltas.stock.extend(rows.into_iter().map(|row| {
+        let cell = Cell { unit_id: place, line: row.line, day: row.month, item_code: row.item_code };
+        let sums: Stock = std::array::from_fn(|n| row.counters.get(n).copied().unwrap_or_default());
+        (cell, sums)
     }));
     Ok(())
 }

@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, BigInt, Date, Integer, SmallInt, Text, Timestampt
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::stock;
 use crate::domain::{Counter, Counters, Deltas, Families, delta::Cell};
 
 /// A counter of a rollup after an upsert added to it. Zero is NULL.
@@ -65,15 +66,15 @@ fn kinds(cells: &BTreeMap<Cell, Counters>) -> Vec<(Families, Vec<(&Cell, &Counte
 
 /// Cells column by column.
 #[derive(Default)]
-struct Cells<'a> {
-    units: Vec<Uuid>,
-    lines: Vec<&'a str>,
-    days: Vec<NaiveDate>,
-    items: Vec<&'a str>,
+pub(super) struct Cells<'a> {
+    pub(super) units: Vec<Uuid>,
+    pub(super) lines: Vec<&'a str>,
+    pub(super) days: Vec<NaiveDate>,
+    pub(super) items: Vec<&'a str>,
 }
 
 impl<'a> Cells<'a> {
-    fn of(cells: impl Iterator<Item = &'a Cell>) -> Self {
+    pub(super) fn of(cells: impl Iterator<Item = &'a Cell>) -> Self {
         let mut columns = Self::default();
         for cell in cells {
             columns.units.push(cell.unit_id);
@@ -88,7 +89,12 @@ impl<'a> Cells<'a> {
 /// Adds the differences. Who writes `alone` need not take the rows in the order that others take them in; whoever does not
 /// writes all counters, so that the server keeps one plan for it.
 pub async fn add(conn: &AsyncPgConnection, deltas: &Deltas, alone: bool) -> Result<()> {
-    futures::try_join!(counters(conn, deltas, alone), durations(conn, deltas), standing(conn, deltas))?;
+    futures::try_join!(
+        counters(conn, deltas, alone),
+        durations(conn, deltas),
+        standing(conn, deltas),
+        stock::add(conn, deltas),
+    )?;
     Ok(())
 }
 

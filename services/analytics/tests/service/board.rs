@@ -8,7 +8,11 @@ use crate::support::{
 };
 use analytics::{
     App,
-    store::query::{self, Selection},
+    domain::{Counter, Counters},
+    store::{
+        query::{self, Selection},
+        stock,
+    },
 };
 use chassis::{
     auth::Role,
@@ -230,7 +234,7 @@ struct Table {
 async fn cost(service: &TestService<App>) -> (RowsRead, RowsRead) {
     let mut conn = service.db().conn().await.unwrap();
     let mut held = RowsRead::new();
-    for name in ["rollups", "duration_rollups", "state_counts", "open_due", "items"] {
+    for name in ["rollups", "stock_rollups", "duration_rollups", "state_counts", "open_due", "items"] {
         let count = format!("SELECT '{name}' AS name, count(*) AS rows FROM {name}");
         let table: Table = diesel::sql_query(count).get_result(&mut conn).await.unwrap();
         held.insert(table.name, table.rows);
@@ -242,10 +246,11 @@ async fn cost(service: &TestService<App>) -> (RowsRead, RowsRead) {
     let asked = async |conn: &mut AsyncPgConnection| {
         let states = query::states(conn, &all).await.unwrap();
         let overdue = query::overdue(conn, &all, now).await.unwrap();
+        query::overdue_stands_until(conn, &all, now).await.unwrap();
         assert!(!states.is_empty() && !overdue.is_empty(), "there is something to see");
         for selection in [&all, &one] {
             query::sums(conn, selection, start, end).await.unwrap();
-            query::sums(conn, selection, NaiveDate::default(), end).await.unwrap();
+            stock::until(conn, selection, end).await.unwrap();
             query::durations(conn, selection, start, end).await.unwrap();
         }
     };
@@ -287,5 +292,103 @@ async fn what_an_answer_reads_does_not_grow_with_the_number_of_cases() {
         let most = held.get(&table).copied().unwrap_or_default();
         assert!(rows <= 6 * most, "{rows} rows of {table} were read, where {most} answer");
     }
+    service.stop().await;
+}
+
+/// One late case in each community, from a day on to another.
+fn late(since: &str, until: &str) -> Vec<Story> {
+    COMMUNITIES
+        .into_iter()
+        .map(|place| {
+            let mut story = Story::register(at(since, 1), place);
+            story.accept(at(since, 1), at(since, 9), true).triage(at(since, 1), "roof", "housing");
+            let task = story.dispatch(at(since, 2), DeliveryMode::GovDirect, true, true);
+            story.complete(at(until, 9), task, false, 3600);
+            story
+        })
+        .collect()
+}
+
+/// What is counted of the stock for these cells before a day, and how many rows of which rollups that reads.
+async fn stock_of(conn: &mut AsyncPgConnection, cells: &Selection, end: NaiveDate) -> (Counters, Rows) {
+    conn.batch_execute("BEGIN; SET LOCAL enable_seqscan = off").await.unwrap();
+    let before = rows_read(conn).await;
+    let counters = stock::until(conn, cells, end).await.unwrap();
+    let mut read = rows_read(conn).await;
+    conn.batch_execute("COMMIT").await.unwrap();
+    for (table, rows) in before {
+        *read.entry(table).or_default() -= rows;
+    }
+    read.retain(|table, rows| table.ends_with("rollups") && *rows != 0);
+    (counters, read)
+}
+
+#[tokio::test]
+async fn what_the_stock_reads_does_not_grow_with_the_days_before_the_period() {
+    let service = start().await;
+    let all = Selection { units: COMMUNITIES.to_vec(), lines: None, item_code: None };
+    let roof = Selection { item_code: Some("roof".to_owned()), ..all.clone() };
+    let housing = Selection { lines: Some(vec!["housing".to_owned()]), ..all.clone() };
+    let ends: [NaiveDate; 4] =
+        ["2026-03-02", "2026-03-01", "2026-02-18", "2025-12-31"].map(|end| end.parse().unwrap());
+    let read = async || {
+        let mut conn = service.db().conn().await.unwrap();
+        let mut read = Vec::new();
+        for cells in [&all, &roof, &housing] {
+            for end in ends {
+                let (counters, rows) = stock_of(&mut conn, cells, end).await;
+                let days = query::sums(&mut conn, cells, NaiveDate::default(), end).await.unwrap();
+                let sum = |counter: Counter| days.values().map(|of_unit| of_unit[counter]).sum::<i64>();
+                for counter in Counter::STOCK {
+                    assert_eq!(counters[counter], sum(counter), "{} before {end}", counter.name());
+                }
+                read.push(rows);
+            }
+        }
+        read
+    };
+    // Late for some months, over the ends of some of them.
+    for event in in_turn(&[late("2025-11-20", "2026-02-16"), late("2026-02-10", "2026-03-20")].concat()) {
+        service.deliver(event).await;
+    }
+    let once = read().await;
+    assert!(once.iter().all(|rows| rows["stock_rollups"] > 0), "{once:?}");
+    // Twenty times as many days before all of them.
+    let day = |n: i64| (at("2025-10-01", 0) - TimeDelta::days(17 * n)).date_naive().to_string();
+    let stories: Vec<Story> = (0..40).flat_map(|n| late(&day(n + 1), &day(n))).collect();
+    service.deliver_all(in_turn(&stories)).await;
+    assert_eq!(read().await, once);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_board_is_counted_once_while_nothing_happens_and_anew_with_the_next_event() {
+    let service = start().await;
+    service.deliver_all(in_turn(&stories())).await;
+    let first = board(&service, &analyst(), None).await;
+    // Nothing but an event shows what the rollups hold: whoever counted now would find more.
+    let mut conn = service.db().conn().await.unwrap();
+    conn.batch_execute("UPDATE rollups SET registered = registered + 100 WHERE line = '*'").await.unwrap();
+    drop(conn);
+    let reader = analyst();
+    let asked = (0..50).map(|_| board(&service, &reader, None));
+    for again in futures::future::join_all(asked).await {
+        assert_eq!(again, first);
+    }
+    // Another reach, and other days, are another board.
+    let leader = Persona::new(Role::StreetLeader, MANCHUN);
+    assert!(board(&service, &leader, None).await.registered > 100);
+    let housing = Persona::new(Role::DeptLeader, DISTRICT).line("housing");
+    assert_eq!(board(&service, &housing, None).await.registered, 2, "its line alone");
+    let request = GetBoardRequest { start_date: "2026-02-01".to_owned(), ..Default::default() };
+    let other_days = client(&service, &analyst()).get_board(request).await.unwrap().into_inner();
+    assert!(other_days.registered > 100);
+
+    let [_, _, place] = COMMUNITIES;
+    service.deliver_all(Story::register(at("2026-03-02", 8), place).events).await;
+    let next = board(&service, &analyst(), None).await;
+    assert!(next.revision > first.revision);
+    assert!(next.registered > first.registered + 100, "{next:?}");
+    assert_eq!(next.open, first.open + 1);
     service.stop().await;
 }

@@ -316,6 +316,23 @@ async fn the_versions_of_a_period_are_listed_with_their_days_and_streets_the_lat
 }
 
 #[tokio::test]
+async fn the_versions_of_the_last_thirty_days_are_listed_unless_other_days_are_asked_for() {
+    let service = start().await;
+    let [a, b, _] = COMMUNITIES;
+    service.deliver_all(in_turn(&[straight(a, OLD, "2026-01-20"), straight(b, NEW, "2026-02-10")])).await;
+    let listed = async |start_date: &str| {
+        let start_date = start_date.to_owned();
+        let mut client = ProcessServiceClient::new(service.call_as(&analyst()));
+        let request = ListProcessVersionsRequest { start_date, ..Default::default() };
+        let versions = client.list_process_versions(request).await.unwrap().into_inner().versions;
+        versions.into_iter().map(|one| one.process_version).collect::<Vec<_>>()
+    };
+    assert_eq!(listed("").await, [NEW]);
+    assert_eq!(listed("2026-01-01").await, [NEW, OLD]);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn a_department_compares_its_line_by_street_and_nobody_beyond_reach() {
     let service = start().await;
     service.deliver_all(in_turn(&district())).await;

@@ -131,6 +131,7 @@ fn number(value: &str, name: &str) -> i64 {
 type Table = (&'static str, &'static str);
 
 const COUNTERS: Table = ("rollups", "unit_id, line, day, item_code");
+const STOCK: Table = ("stock_rollups", "unit_id, line, month, item_code");
 const DURATIONS: Table = ("duration_rollups", "unit_id, line, day, item_code, clock_unit, bucket");
 const STATES: Table = ("state_counts", "unit_id, line, state");
 const DUE: Table = ("open_due", "unit_id, line, hour");
@@ -247,6 +248,9 @@ async fn whatever_is_counted_twice_differs_from_its_recount() {
     let counted = counted_twice_each(&service, COUNTERS, counters).await;
     let missing: Vec<&str> = FAMILIES.into_iter().filter(|name| !counted.contains(name)).collect();
     assert!(missing.is_empty(), "nobody counted {missing:?}");
+    let counters = Counter::STOCK.map(Counter::name);
+    let counted = counted_twice_each(&service, STOCK, counters).await;
+    assert_eq!(counted, BTreeSet::from(counters), "the sums of the stock");
     let measures = Measure::ALL.iter().map(|measure| measure.name());
     let counted = counted_twice_each(&service, PROCESSES, measures).await;
     for name in ["decided", "closed", "steps", "objections", "returns", "contacts", "on_time", "reworked"] {

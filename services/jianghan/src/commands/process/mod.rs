@@ -55,7 +55,7 @@ enum Action {
 
 #[derive(ClapArgs)]
 struct Days {
-    /// First day, YYYY-MM-DD; 90 days before the end without it (365 for `versions`).
+    /// First day, YYYY-MM-DD; 90 days before the end without it (30 for `versions`).
     #[arg(long, value_name = "DAY")]
     since: Option<NaiveDate>,
     /// The day after the last, YYYY-MM-DD; tomorrow without it.
