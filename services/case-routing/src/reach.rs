@@ -4,7 +4,10 @@
 use chassis::auth::{Caller, CallerKind, Role, Scope};
 use uuid::Uuid;
 
-use crate::domain::{Case, Nature, OrgId};
+use crate::{
+    atlas::World,
+    domain::{Case, Nature, OrgId},
+};
 
 /// Whether the caller may know of the case.
 pub fn reaches(case: &Case, caller: &Caller) -> bool {
@@ -86,10 +89,19 @@ pub fn sends_from(caller: &Caller, path: &[Uuid], line: Option<&str>) -> bool {
     })
 }
 
-/// The units within which a caller that is another system is told of what is referred to it: those that it may send from.
-pub fn sending_units(caller: &Caller) -> Vec<Uuid> {
+/// The units within which a caller that is another system is told of what is referred to it: those that it may send from, and those
+/// that go on within them, merged or under another one. A case that was handed off stays where it was written down.
+pub fn sending_units(caller: &Caller, world: &World) -> Vec<Uuid> {
     let granted = caller.scopes.iter().filter(|scope| scope.role == Role::IntegrationClient);
-    granted.map(|scope| scope.unit_id).collect()
+    let mut units: Vec<Uuid> = granted.map(|scope| scope.unit_id).collect();
+    let topology = &world.topology;
+    let left = topology.units().filter(|unit| unit.successor_id.is_some() || topology.has_moved(unit.id));
+    let goes_on_there = |unit: &Uuid| {
+        world.open_path(*unit).is_some_and(|path| path.iter().any(|above| units.contains(above)))
+    };
+    let went: Vec<Uuid> = left.map(|unit| unit.id).filter(goes_on_there).collect();
+    units.extend(went);
+    units
 }
 
 /// Whether the caller's grants cover a place and a line, as for entering a case there.

@@ -442,18 +442,18 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ),
     (
         "referral_undelivered",
-        "转出件未能送达，请设法送达或收回",
-        "a referral does not get through: see to it, or take it back",
+        "转出件或其补充未能送达，请设法送达或收回",
+        "a referral, or words to it, do not get through: see to it, or take it back",
     ),
     (
         "referral_given_up",
-        "转出件未能送达对方系统 {system}，已停止重试",
-        "the referral does not get through to system {system} and is not tried any more",
+        "转出件或其补充未能送达对方系统 {system}，已停止重试",
+        "the referral, or words to it, do not get through to system {system} and are not tried any more",
     ),
     (
         "referral_not_taken",
-        "转出件迟迟未被对方系统 {system} 接收，仍在等候",
-        "system {system} has not taken the referral for long; it waits there still",
+        "转出件或其补充迟迟未被对方系统 {system} 接收，仍在等候",
+        "system {system} has not taken the referral, or words to it, for long; they wait there still",
     ),
     (
         "said_after_end",

@@ -40,7 +40,7 @@ impl Case {
     /// the case is closed or merged; of one that has not ended the parties, the arbiter and whoever stands in for the first receiver
     /// while an arbitration is open, whoever is asked to define the duty, the verifier while it verifies, and whoever has to answer a
     /// supervision, of a closed one about what is owed all the same, of a handed-off one about its referral, of one that is over in
-    /// whatever way about words that came afterwards. Each [takes part](Self::is_party), and has to find the case.
+    /// whatever way about words that came afterwards, until they were read. Each [takes part](Self::is_party), and has to find the case.
     #[must_use]
     pub fn asked_orgs(&self) -> Vec<OrgId> {
         let mut asked: Vec<OrgId> = self.judge().into_iter().collect();
@@ -58,9 +58,9 @@ impl Case {
     /// Whether a supervision of a case that is over has to be answered all the same.
     fn is_owed(&self, supervision: &Supervision) -> bool {
         match self.state {
-            CaseState::HandedOff => true,
-            CaseState::Closed => supervision.outlives_the_work() || supervision.is_about_words(),
-            CaseState::NotAccepted | CaseState::Withdrawn => supervision.is_about_words(),
+            CaseState::HandedOff => !supervision.is_about_words() || supervision.waits_for_reader(),
+            CaseState::Closed => supervision.outlives_the_work() || supervision.waits_for_reader(),
+            CaseState::NotAccepted | CaseState::Withdrawn => supervision.waits_for_reader(),
             _ => false,
         }
     }

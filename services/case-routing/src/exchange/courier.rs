@@ -258,8 +258,8 @@ impl Courier {
         let noted = self
             .db
             .transaction(async |tx: &mut Tx<'_>| {
-                let refers = waiting.as_ref().filter(|waiting| waiting.kind == "referral");
-                let cases: Vec<CaseId> = refers.iter().map(|waiting| CaseId(waiting.case_id)).collect();
+                let handed_on = waiting.as_ref().filter(|waiting| waiting.is_handed_on());
+                let cases: Vec<CaseId> = handed_on.iter().map(|waiting| CaseId(waiting.case_id)).collect();
                 let reminded = self.undelivered().lock(tx, &cases).await?;
                 tickets::settle(&*tx.conn, ticket, lease).await?;
                 let locked = tickets::lock(&*tx.conn, &[ticket.0], Some(lease)).await?;
@@ -267,8 +267,8 @@ impl Courier {
                 let attempts = sync.attempts;
                 // A referral that was taken back meanwhile, and is or may be there: by this attempt, or by one before it that
                 // nobody noted the end of.
-                let by_this =
-                    refers.is_some() && outcome.as_ref().err().is_none_or(Failure::may_have_arrived);
+                let refers = waiting.as_ref().is_some_and(|waiting| waiting.kind == "referral");
+                let by_this = refers && outcome.as_ref().err().is_none_or(Failure::may_have_arrived);
                 let is_there = by_this || waiting.is_none() && sync.maybe_there;
                 let mut heard_of = false;
                 let mut sync = match &outcome {
@@ -303,11 +303,14 @@ impl Courier {
                     return Ok(None);
                 }
                 tickets::set_sync(&*tx.conn, &[(ticket, sync.clone())]).await?;
-                match refers {
+                match handed_on {
                     // Also where it may have arrived without an answer: nobody knows that it did.
                     Some(waiting) if sync.state == SyncState::Failed => {
                         let case = CaseId(waiting.case_id);
-                        self.undelivered().given_up(tx, case, &waiting.system_code).await?;
+                        // Whoever sent the case back meanwhile needs no words to it.
+                        if referrals::has_outstanding(tx.conn, case).await? {
+                            self.undelivered().given_up(tx, case, &waiting.system_code).await?;
+                        }
                     }
                     Some(_) if outcome.is_ok() => self.undelivered().arrived(tx, &reminded).await?,
                     _ => {}
@@ -369,9 +372,12 @@ impl Courier {
         Ok(())
     }
 
-    /// Nothing is sent to a system that is paused or has no endpoint. A referral that has waited there for so long counts as given
-    /// up, though it waits on: its case has somebody who sees to it then.
+    /// Nothing is sent to a system that is paused or has no endpoint. A referral that has waited there for so long, itself or words to
+    /// it, counts as given up, though it waits on: its case has somebody who sees to it then. Not by a clock that is wrong.
     async fn look_for_stuck(&self) -> Result<()> {
+        if self.clock.is_astray() {
+            return Ok(());
+        }
         let before = self.clock.now() - TimeDelta::hours(i64::from(self.config.untaken_hours));
         let mut conn = self.db.conn().await?;
         let found = referrals::stuck(&mut conn, before, STUCK).await?;

@@ -279,7 +279,8 @@ impl Pusher {
     }
 
     /// The people of a ticket's case hear what is new, and those of the one that it was merged into. Where the matter is over nobody
-    /// works on it any more: whoever took it from here hears it, or else whoever received it first is reminded.
+    /// works on it any more: whoever took it from here hears it, or else whoever received it first is reminded; so they
+    /// are where it does not get there (`undelivered`).
     async fn tell(
         &self,
         tx: &mut Tx<'_>,

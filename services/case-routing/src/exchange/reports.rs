@@ -12,7 +12,6 @@ use chassis::{
     proto::case_routing::v1 as pb,
 };
 use chrono::TimeDelta;
-use uuid::Uuid;
 
 use super::{Mappings, undelivered::Undelivered};
 use crate::{
@@ -26,11 +25,10 @@ use crate::{
     store::{
         case_store::CaseStore,
         exchange::{
-            changes, reports,
+            changes, referrals, reports,
             systems::System,
             tickets::{self, Ticket},
         },
-        read,
     },
     verb::Verb,
 };
@@ -99,7 +97,7 @@ impl Reporter {
         }
     }
 
-    /// The referral. To whom its place is not granted it does not exist.
+    /// The referral. To whom its place is not granted it does not exist, unless it was taken back.
     async fn find(&self, caller: &Caller, system: &System, said: &Said) -> Result<Ticket> {
         let mut conn = self.desk.db.conn().await?;
         let found = match (said.ticket, &said.ext_no) {
@@ -112,9 +110,8 @@ impl Reporter {
             Error::not_found(tickets::KIND, id.or_else(|| said.ext_no.clone()).unwrap_or_default())
         };
         let ticket = found.filter(|ticket| ticket.system_code == system.system_code).ok_or_else(missing)?;
-        let record = read::case(&mut conn, CaseId(ticket.case_id)).await?.ok_or_else(missing)?;
-        let path: Vec<Uuid> = record.case.place.path.iter().map(|unit| unit.0).collect();
-        if !reach::sends_from(caller, &path, None) {
+        let units = reach::sending_units(caller, &self.desk.atlas.world());
+        if referrals::within(&mut conn, &[ticket.ticket_id], &units).await?.is_empty() {
             return Err(missing());
         }
         if ticket.direction != "out" {

@@ -1,5 +1,5 @@
-//! Whether a referral gets through is for its case to know: when it is given up, or its system does not take it for long, somebody is
-//! reminded, and no more once it arrived. Cases are locked before their tickets are.
+//! Whether a referral gets through, and what is passed on to who took it, is for its case to know: when it is given up, or its system
+//! does not take it for long, somebody is reminded, and no more once it arrived. Cases are locked before their tickets are.
 
 use std::sync::Arc;
 

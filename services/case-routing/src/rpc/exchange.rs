@@ -77,10 +77,10 @@ impl Exchange {
         let after: Option<i64> = page::decode(&m.page_token)?;
         let system = self.own(caller).await?;
         system.must_be_on()?;
-        let (code, units) = (&system.system_code, reach::sending_units(caller));
+        let world = self.desk.atlas.world();
+        let (code, units) = (&system.system_code, reach::sending_units(caller, &world));
         let mut conn = self.desk.db.conn().await?;
         let rows = changes::list(&mut conn, code, &units, after.unwrap_or(0), size + 1).await?;
-        let world = self.desk.atlas.world();
         let mut told = Vec::with_capacity(rows.len());
         for row in &rows {
             told.push((row.seq, self.teller.tell(&mut conn, &world, row).await?));
@@ -110,7 +110,8 @@ impl Exchange {
             named.iter().map(|(_, ticket)| ticket.0).chain(numbered.iter().map(|(_, ticket, _)| ticket.0));
         let of: Vec<Uuid> = of.collect();
         // What was referred from where nothing is granted to the client goes on waiting.
-        let of = referrals::within(tx.conn, &of, &reach::sending_units(caller)).await?;
+        let units = reach::sending_units(caller, &self.desk.atlas.world());
+        let of = referrals::within(tx.conn, &of, &units).await?;
         named.retain(|(_, ticket)| of.contains(&ticket.0));
         numbered.retain(|(_, ticket, _)| of.contains(&ticket.0));
         let waiting: Vec<Uuid> = named.iter().map(|(change, _)| *change).collect();

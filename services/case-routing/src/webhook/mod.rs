@@ -35,7 +35,7 @@ pub struct WebhookConfig {
     pub retry_max_ms: i64,
     /// Failures in a row after which a ticket is given up until an operator says otherwise.
     pub attempts: i32,
-    /// Hours after which a referral counts as given up that its system does not fetch, or that waits because the system is paused.
+    /// Hours after which a referral, or words to it, count as given up that the system does not fetch, or that wait because it is paused.
     pub untaken_hours: u16,
     /// Days that delivered changes are kept.
     pub keep_days: u16,

@@ -29,7 +29,7 @@ impl World {
         Self::of(District::start().await, endpoint, direction).await
     }
 
-    async fn of(d: District, endpoint: &str, direction: pb::ExchangeDirection) -> Self {
+    pub async fn of(d: District, endpoint: &str, direction: pb::ExchangeDirection) -> Self {
         let operator = Persona::new(Role::ItOperator, d.district).org(d.gov);
         let client = Persona::new(Role::IntegrationClient, d.district).org(d.gov);
         let world = Self { d, operator, client };
@@ -53,7 +53,8 @@ impl World {
         Self::of(d, endpoint, direction).await.with_mapping().await
     }
 
-    async fn with_mapping(self) -> Self {
+    /// Puts the usual mapping in force.
+    pub async fn with_mapping(self) -> Self {
         let drafted = self.call(&self.drafter()).draft_mapping(self.mapping()).await.unwrap().into_inner();
         assert_eq!(drafted.problems, []);
         self.activates(drafted.mapping.unwrap().mapping_version).await.unwrap();
@@ -173,7 +174,7 @@ impl World {
         self.call(&self.operator).update_external_system(request).await.map(drop)
     }
 
-    async fn count(&self, sql: &'static str) -> i64 {
+    pub async fn count(&self, sql: &'static str) -> i64 {
         #[derive(QueryableByName)]
         struct Row {
             #[diesel(sql_type = BigInt)]

@@ -6,18 +6,26 @@ use chassis::{
     testing::Persona,
 };
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::{
     exchange::World,
     exchange_reports::{referred, report, says, shown},
-    mergers::merged_community,
+    exchange_taken_back::{TAKEN_BACK, acknowledges, kinds, waiting},
+    mergers::{comes_under, merged, merged_community},
     support::{ITEM, request_id},
+    taken_back::{back, takes_back},
 };
 
-/// The client with a grant for another street only.
-fn elsewhere(world: &World) -> Persona {
-    let granted = Persona::new(Role::IntegrationClient, world.d.other_street).org(world.d.gov);
+/// The client with a grant for a unit only.
+fn granted(world: &World, unit: Uuid) -> Persona {
+    let granted = Persona::new(Role::IntegrationClient, unit).org(world.d.gov);
     Persona { scopes: granted.scopes, ..world.client.clone() }
+}
+
+/// The same, for another street.
+fn elsewhere(world: &World) -> Persona {
+    granted(world, world.d.other_street)
 }
 
 async fn refused(world: &World, by: &Persona, request: pb::PushTicketRequest) -> (Code, String) {
@@ -68,8 +76,7 @@ async fn what_a_push_says_now_must_be_granted_too() {
     mapping.areas.push(pb::AreaRule { area_code: "x8".into(), unit_code: "420103008".into() });
     let drafted = world.call(&world.drafter()).draft_mapping(mapping).await.unwrap().into_inner();
     world.activates(drafted.mapping.unwrap().mapping_version).await.unwrap();
-    let granted = Persona::new(Role::IntegrationClient, world.d.street).org(world.d.gov);
-    let here = Persona { scopes: granted.scopes, ..world.client.clone() };
+    let here = granted(&world, world.d.street);
     let push = |area: &str, text: &str| pb::PushTicketRequest {
         area_code: area.into(),
         text: text.into(),
@@ -161,5 +168,59 @@ async fn a_referral_of_a_place_that_is_not_granted_does_not_exist_and_holds_up_n
     let done = world.call(&world.client).ack_ticket_changes(ack()).await.unwrap().into_inner();
     assert_eq!(done.acknowledged, 1);
     assert_eq!(shown(&world, &ticket.case_id).await.ext_no, "OUT-1");
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn that_a_referral_is_taken_back_is_heard_though_its_case_goes_on_where_nothing_is_granted() {
+    let world = World::mapped("", pb::ExchangeDirection::Out).await;
+    let here = granted(&world, world.d.street);
+    let (taken, fetched) = (referred(&world).await, referred(&world).await);
+    let changes = waiting(&world, &here).await;
+    assert_eq!(changes.len(), 2);
+    assert_eq!(acknowledges(&world, &here, &changes[..1]).await, 1);
+    let mut intake = IntakeServiceClient::new(world.d.service.call_as(&world.drafter()));
+    for ticket in [&taken, &fetched] {
+        takes_back(&world.d, &world.d.window(), back(&ticket.case_id)).await.unwrap();
+        let triage = pb::TriageCaseRequest {
+            case_id: ticket.case_id.clone(),
+            request_id: request_id(),
+            place_unit_id: world.d.other_street.to_string(),
+            ..Default::default()
+        };
+        let case = intake.triage_case(triage).await.unwrap().into_inner().case.unwrap();
+        assert_eq!(case.place_unit_id, world.d.other_street.to_string());
+    }
+    let told = waiting(&world, &here).await;
+    assert_eq!((kinds(&told), &told[0].ticket_id), (vec![TAKEN_BACK], &taken.ticket_id));
+    assert_eq!(acknowledges(&world, &here, &told).await, 1);
+    assert_eq!(waiting(&world, &here).await, []);
+
+    // Who acknowledges only now what was fetched before has it, and who reports on it, too.
+    acknowledges(&world, &here, &changes[1..]).await;
+    let told = waiting(&world, &here).await;
+    assert_eq!((kinds(&told), &told[0].ticket_id), (vec![TAKEN_BACK], &fetched.ticket_id));
+    let receipt = says(&world, &here, report(&taken, "R-1", "待受理")).await.unwrap();
+    assert!(receipt.taken_back);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_whose_grant_moved_hears_of_what_was_referred_before_its_unit_went_on_elsewhere() {
+    let world = World::mapped("", pb::ExchangeDirection::Out).await;
+    let ticket = referred(&world).await;
+    let changes = waiting(&world, &world.client).await;
+    assert_eq!(changes.len(), 1);
+    let there = elsewhere(&world);
+    assert_eq!(waiting(&world, &there).await, []);
+    let street = merged(&world.d).await;
+    assert_eq!(waiting(&world, &granted(&world, street)).await, changes, "of the merged street");
+    comes_under(&world.d, world.d.other_street).await;
+    assert_eq!(waiting(&world, &there).await, changes, "of the community that is there now");
+    let moved = granted(&world, merged_community(&world.d).await);
+    assert_eq!(waiting(&world, &moved).await, changes, "of the merged community");
+    assert_eq!(acknowledges(&world, &moved, &changes).await, 1);
+    let receipt = says(&world, &moved, report(&ticket, "R-1", "待受理")).await.unwrap();
+    assert_eq!(receipt.outcome(), pb::ReportOutcome::Moved);
     world.d.service.stop().await;
 }

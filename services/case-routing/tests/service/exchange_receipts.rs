@@ -3,13 +3,19 @@
 
 use std::time::Duration;
 
-use chassis::{Error, auth::Role, proto::case_routing::v1 as pb, testing::Persona};
+use chassis::{
+    Error,
+    auth::Role,
+    proto::case_routing::v1 as pb,
+    testing::{Persona, Reply, TestHttp},
+};
 
 use crate::{
     exchange::World,
     exchange_joined::{joined, parts, ticket},
+    exchange_reports::steps,
     support::request_id,
-    taken_back::{back, hands_off, listed, reminders, takes_back},
+    taken_back::{acknowledges, back, hands_off, listed, reminders, takes_back},
 };
 
 #[tokio::test]
@@ -38,6 +44,30 @@ async fn the_receipt_of_a_merged_ticket_tells_how_the_original_stands() {
     let own = again("").await;
     assert_eq!((own.state(), own.awaits_triage), (S::Accepted, true));
     world.d.service.stop().await;
+}
+
+/// The client of a system that takes what goes by a line.
+pub async fn taker(world: &World, endpoint: &str) -> Persona {
+    let taker = Persona::new(Role::IntegrationClient, world.d.district).org(world.d.gov);
+    let request = pb::CreateExternalSystemRequest {
+        system_code: "petition".into(),
+        client_id: taker.person_id.to_string(),
+        direction: pb::ExchangeDirection::Out.into(),
+        endpoint: endpoint.into(),
+        line_codes: vec!["12328".into()],
+        ..world.system()
+    };
+    world.call(&world.operator).create_external_system(request).await.unwrap();
+    taker
+}
+
+/// The case of a ticket that goes by that line.
+pub async fn handed_off(world: &World, ext_no: &str) -> String {
+    let unknown = pb::PushTicketRequest { class_code: "9999".into(), ..world.ticket(ext_no) };
+    assert!(!world.pushes(unknown).await.unwrap().over);
+    let case_id = ticket(world, ext_no).await.case_id;
+    hands_off(&world.d, &case_id, "12328").await.unwrap();
+    case_id
 }
 
 /// Something new under a number.
@@ -87,19 +117,8 @@ async fn what_is_added_to_a_closed_case_reminds_whoever_received_it_and_an_archi
 async fn what_is_added_to_a_case_that_was_handed_off_is_passed_on_to_who_took_it() {
     use pb::TicketChangeKind as K;
     let world = World::mapped("", pb::ExchangeDirection::In).await;
-    let taker = Persona::new(Role::IntegrationClient, world.d.district).org(world.d.gov);
-    let request = pb::CreateExternalSystemRequest {
-        system_code: "petition".into(),
-        client_id: taker.person_id.to_string(),
-        direction: pb::ExchangeDirection::Out.into(),
-        line_codes: vec!["12328".into()],
-        ..world.system()
-    };
-    world.call(&world.operator).create_external_system(request).await.unwrap();
-    let unknown = pb::PushTicketRequest { class_code: "9999".into(), ..world.ticket("WH-1") };
-    assert!(!world.pushes(unknown).await.unwrap().over);
-    let case_id = ticket(&world, "WH-1").await.case_id;
-    hands_off(&world.d, &case_id, "12328").await.unwrap();
+    let taker = taker(&world, "").await;
+    let case_id = handed_off(&world, "WH-1").await;
     for text in ["又漏了，电话13812340000", "还在漏"] {
         let added = world.pushes(more(&world, "WH-1", text)).await.unwrap();
         assert_eq!((added.outcome(), added.state()), (pb::PushOutcome::Added, pb::CaseState::HandedOff));
@@ -129,5 +148,46 @@ async fn what_is_added_to_a_case_that_was_handed_off_is_passed_on_to_who_took_it
     takes_back(&world.d, &world.d.window(), back(&case_id)).await.unwrap();
     let told: Vec<_> = heard(&taker).await.iter().map(|change| (change.number, change.kind())).collect();
     assert_eq!(told, [(4, K::TakenBack)]);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn words_that_who_took_a_case_does_not_fetch_for_a_day_are_somebodys_until_they_are_acknowledged() {
+    let world = World::mapped("", pb::ExchangeDirection::In).await;
+    let taker = taker(&world, "").await;
+    let case_id = handed_off(&world, "WH-1").await;
+    acknowledges(&world, &taker).await;
+    world.pushes(more(&world, "WH-1", "又漏了")).await.unwrap();
+    world.d.service.clock().advance(Duration::from_secs(25 * 3_600));
+    let reminded = async || reminders(&world, &case_id).await.len() == 1;
+    world.d.service.wait_for("somebody is reminded", reminded).await;
+    let [reminder] = &reminders(&world, &case_id).await[..] else { panic!("one") };
+    assert_eq!((reminder.level, reminder.reason_code.as_str()), (0, "referral_undelivered"));
+    assert_eq!(reminder.org_id, world.d.gov.to_string());
+    let step = steps(&world, &case_id, "ReferralUndelivered").await;
+    assert_eq!(step, ["转出件或其补充迟迟未被对方系统 petition 接收，仍在等候"]);
+    acknowledges(&world, &taker).await;
+    assert_eq!(reminders(&world, &case_id).await, []);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn words_that_are_given_up_are_somebodys_until_they_get_through() {
+    let http = TestHttp::start(|_| Reply::status(200)).await;
+    let world = World::mapped("", pb::ExchangeDirection::In).await;
+    taker(&world, &http.url("/")).await;
+    let case_id = handed_off(&world, "WH-1").await;
+    let arrived = async || world.tickets(pb::SyncState::Synced).await.len() == 1;
+    world.d.service.wait_for("the referral arrives", arrived).await;
+    http.answers(|_| Reply::status(410));
+    world.pushes(more(&world, "WH-1", "又漏了")).await.unwrap();
+    let reminded = async || reminders(&world, &case_id).await.len() == 1;
+    world.d.service.wait_for("somebody is reminded", reminded).await;
+    let ticket_id = world.tickets(pb::SyncState::Failed).await.remove(0).ticket_id;
+    http.answers(|_| Reply::status(200));
+    let retry = pb::RetryTicketRequest { ticket_id, request_id: request_id() };
+    world.call(&world.operator).retry_ticket(retry).await.unwrap();
+    let cleared = async || reminders(&world, &case_id).await.is_empty();
+    world.d.service.wait_for("they get through", cleared).await;
     world.d.service.stop().await;
 }

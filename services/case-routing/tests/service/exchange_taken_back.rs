@@ -12,8 +12,9 @@ use tokio::sync::watch;
 use crate::{
     exchange::{CODE, World},
     exchange_files::numbered,
+    exchange_receipts::{handed_off, taker},
     exchange_reports::{referred, report, says, shown, told},
-    support::request_id,
+    support::{District, request_id, webhook},
     taken_back::{back, hands_off, takes_back},
 };
 
@@ -35,12 +36,12 @@ async fn waits_for(world: &World, state: pb::SyncState) {
 }
 
 /// What a client's system has not acknowledged.
-async fn waiting(world: &World, client: &Persona) -> Vec<pb::TicketChange> {
+pub async fn waiting(world: &World, client: &Persona) -> Vec<pb::TicketChange> {
     let request = pb::ListTicketChangesRequest::default();
     world.call(client).list_ticket_changes(request).await.unwrap().into_inner().changes
 }
 
-async fn acknowledges(world: &World, client: &Persona, changes: &[pb::TicketChange]) -> i32 {
+pub async fn acknowledges(world: &World, client: &Persona, changes: &[pb::TicketChange]) -> i32 {
     let request = pb::AckTicketChangesRequest {
         request_id: request_id(),
         change_ids: changes.iter().map(|change| change.change_id.clone()).collect(),
@@ -53,11 +54,11 @@ async fn by_mistake(world: &World, case_id: &str) -> pb::Case {
     takes_back(&world.d, &world.d.window(), back(case_id)).await.unwrap()
 }
 
-fn kinds(changes: &[pb::TicketChange]) -> Vec<(i32, pb::TicketChangeKind)> {
+pub fn kinds(changes: &[pb::TicketChange]) -> Vec<(i32, pb::TicketChangeKind)> {
     changes.iter().map(|change| (change.number, change.kind())).collect()
 }
 
-const TAKEN_BACK: (i32, pb::TicketChangeKind) = (2, pb::TicketChangeKind::TakenBack);
+pub const TAKEN_BACK: (i32, pb::TicketChangeKind) = (2, pb::TicketChangeKind::TakenBack);
 
 #[tokio::test]
 async fn a_referral_that_arrived_and_is_taken_back_is_told_so_in_its_own_words_until_it_is_heard() {
@@ -203,11 +204,13 @@ async fn what_is_said_of_it_afterwards_is_noted_and_moves_nothing() {
     world.d.service.stop().await;
 }
 
+fn posted(it: &Received) -> String {
+    let event: Value = serde_json::from_slice(&it.body).unwrap();
+    event["data"]["kind"].as_str().unwrap().replace("TICKET_CHANGE_KIND_", "")
+}
+
 fn last_is_taken_back(http: &TestHttp) -> bool {
-    http.received().last().is_some_and(|it| {
-        let event: Value = serde_json::from_slice(&it.body).unwrap();
-        event["data"]["kind"] == "TICKET_CHANGE_KIND_TAKEN_BACK"
-    })
+    http.received().last().is_some_and(|it| posted(it) == "TAKEN_BACK")
 }
 
 #[tokio::test]
@@ -253,12 +256,7 @@ async fn a_referral_that_was_being_delivered_when_it_was_taken_back_is_told_of_i
     world.d.service.wait_for("it is being sent", async || !http.received().is_empty()).await;
     by_mistake(&world, &ticket.case_id).await;
     http.answers(|_| Reply::status(200));
-    let kind = |body: &[u8]| {
-        let event: Value = serde_json::from_slice(body).unwrap();
-        event["data"]["kind"].as_str().unwrap().to_owned()
-    };
-    let last = async || http.received().last().is_some_and(|it| kind(&it.body).ends_with("TAKEN_BACK"));
-    world.d.service.wait_for("it is told", last).await;
+    world.d.service.wait_for("it is told", async || last_is_taken_back(&http)).await;
     waits_for(&world, pb::SyncState::Synced).await;
     assert_eq!(shown(&world, &ticket.case_id).await.waiting_count, 0);
 
@@ -284,6 +282,36 @@ async fn a_referral_that_was_being_delivered_when_it_was_taken_back_is_told_of_i
         event["subject"] == refused.ticket_id.as_str()
     };
     assert_eq!(http.received().iter().filter(of_it).count(), 1, "the referral alone");
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn that_a_referral_is_taken_back_is_not_posted_before_the_words_to_it_that_are_in_hand() {
+    let (release, held) = watch::channel(false);
+    let answer = move |it: &Received| match posted(it).as_str() {
+        "REMARK" => Reply::Held(held.clone(), 200),
+        _ => Reply::status(200),
+    };
+    let http = TestHttp::start(answer).await;
+    let d = District::with("webhook", webhook(30_000)).await;
+    let world = World::of(d, "", pb::ExchangeDirection::In).await.with_mapping().await;
+    taker(&world, &http.url("/")).await;
+    let case_id = handed_off(&world, "WH-1").await;
+    waits_for(&world, pb::SyncState::Synced).await;
+    let more = pb::PushTicketRequest { text: "又堆了两辆车".into(), ..world.ticket("WH-1") };
+    world.pushes(more).await.unwrap();
+    world.d.service.wait_for("the words are being sent", async || http.received().len() == 2).await;
+    by_mistake(&world, &case_id).await;
+    // What is due later has arrived and been noted.
+    handed_off(&world, "WH-2").await;
+    waits_for(&world, pb::SyncState::Synced).await;
+    let all = || http.received().iter().map(posted).collect::<Vec<_>>();
+    assert_eq!(all(), ["REFERRAL", "REMARK", "REFERRAL"]);
+    release.send_replace(true);
+    world.d.service.wait_for("it is told", async || last_is_taken_back(&http)).await;
+    let synced = async || world.tickets(pb::SyncState::Synced).await.len() == 2;
+    world.d.service.wait_for("nothing waits", synced).await;
+    assert_eq!(all().len(), 4, "each once");
     world.d.service.stop().await;
 }
 

@@ -73,7 +73,7 @@ async fn rehomed(d: &District, org: Uuid, unit_id: Uuid) {
 /// The street becomes part of a new one, with its community and its office; gives the new one.
 pub async fn merged(d: &District) -> Uuid {
     let next = part_of_new(d, d.street, "420103099").await;
-    tell(d, &Unit { parent_id: Some(next), ..next_version(d, d.community) }).await;
+    comes_under(d, next).await;
     rehomed(d, d.office, next).await;
     next
 }
@@ -83,6 +83,11 @@ pub async fn merged_community(d: &District) -> Uuid {
     let next = part_of_new(d, d.community, "420103005099").await;
     rehomed(d, d.station, next).await;
     next
+}
+
+/// The community comes under another street.
+pub async fn comes_under(d: &District, street: Uuid) {
+    tell(d, &Unit { parent_id: Some(street), ..next_version(d, d.community) }).await;
 }
 
 async fn read(d: &District, by: &Persona, case: &pb::Case) -> Result<pb::Case, Status> {
@@ -167,7 +172,7 @@ async fn open_cases_of_a_merged_street_are_in_the_new_one() {
 
     // The community goes on to another street, alone; the pass goes over what was done already.
     let before = read(&d, &dispatcher, &whole).await.unwrap();
-    tell(&d, &Unit { parent_id: Some(d.other_street), ..next_version(&d, d.community) }).await;
+    comes_under(&d, d.other_street).await;
     let there = Persona::new(Role::StreetDispatcher, d.other_street).org(d.other_office);
     let mut moved = [&here, &waiting].map(|case| case.case_id.clone());
     moved.sort_unstable();

@@ -337,7 +337,7 @@ impl District {
 }
 
 /// Monday 2026-03-02, 09:00 in Wuhan.
-fn monday() -> Timestamp {
+pub fn monday() -> Timestamp {
     "2026-03-02T01:00:00Z".parse().unwrap()
 }
 

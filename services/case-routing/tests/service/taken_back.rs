@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::{
-    Error,
+    Clock, Error,
     auth::Role,
     proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
     testing::{Persona, Reply, TestHttp},
@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use crate::{
     exchange::{CODE, World},
     exchange_reports::{referred, report, says, shown, steps},
-    support::{District, ITEM, request_id},
+    support::{District, ITEM, monday, request_id},
 };
 
 /// 火情处置, which goes to 119.
@@ -77,7 +77,7 @@ pub async fn listed(world: &World, by: &Persona) -> Vec<String> {
 }
 
 /// The one change that a client's system does not have.
-async fn acknowledges(world: &World, client: &Persona) {
+pub async fn acknowledges(world: &World, client: &Persona) {
     let mut call = world.call(client);
     let waiting = call.list_ticket_changes(pb::ListTicketChangesRequest::default()).await.unwrap();
     let ack = pb::AckTicketChangesRequest {
@@ -162,7 +162,7 @@ async fn the_window_finds_a_referral_that_was_given_up_in_its_list_until_it_gets
     assert_eq!((reminder.level, reminder.reason_code.as_str()), (0, "referral_undelivered"));
     assert_eq!(reminder.org_id, world.d.station.to_string());
     let step = steps(&world, &ticket.case_id, "ReferralUndelivered").await;
-    assert_eq!(step, ["转出件未能送达对方系统 hotline，已停止重试"]);
+    assert_eq!(step, ["转出件或其补充未能送达对方系统 hotline，已停止重试"]);
     assert_eq!(world.case(&ticket.case_id).await.state(), pb::CaseState::HandedOff);
 
     // Retried in vain: it is read once more.
@@ -220,7 +220,7 @@ async fn a_referral_that_nobody_fetches_for_a_day_is_somebodys_until_it_is_ackno
     assert_eq!((reminder.level, reminder.reason_code.as_str()), (0, "referral_undelivered"));
     assert_eq!(reminder.org_id, world.d.station.to_string());
     let step = steps(&world, &ticket.case_id, "ReferralUndelivered").await;
-    assert_eq!(step, ["转出件迟迟未被对方系统 hotline 接收，仍在等候"], "once");
+    assert_eq!(step, ["转出件或其补充迟迟未被对方系统 hotline 接收，仍在等候"], "once");
     let now = shown(&world, &ticket.case_id).await;
     assert_eq!((now.sync_state(), now.last_error_code.as_str()), (pb::SyncState::Pending, "not_fetched"));
     assert_eq!(reminders(&world, &later.case_id).await, [], "its day is not over");
@@ -261,6 +261,27 @@ async fn a_referral_that_waits_for_a_day_because_its_system_is_paused_is_somebod
     let cleared = async || reminders(&world, &ticket.case_id).await.is_empty();
     world.d.service.wait_for("it gets through", cleared).await;
     assert_eq!((http.received().len(), listed(&world, &world.d.window()).await.len()), (1, 0));
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn while_real_time_is_wrong_nobody_is_reminded_of_what_may_not_have_waited_for_a_day() {
+    let clock = Clock::fixed(monday()).ahead_by(Duration::from_secs(90));
+    let world = World::of(District::at(clock).await, "", pb::ExchangeDirection::Both).await;
+    let world = world.with_mapping().await;
+    assert!(world.d.service.clock().is_astray());
+    let ticket = referred(&world).await;
+    world.pushes(world.ticket("WH-1")).await.unwrap();
+    world.d.service.clock().advance(Duration::from_secs(25 * 3_600));
+    // What was delivered long ago is forgotten right before each look at what is stuck: the first of two is over by then.
+    for left in [3, 2] {
+        let old = "UPDATE ticket_changes SET delivered_at = '2000-01-01' WHERE seq = (SELECT min(seq) \
+                   FROM ticket_changes WHERE kind = 'state')";
+        world.d.service.db().conn().await.unwrap().batch_execute(old).await.unwrap();
+        let states = "SELECT count(*) AS n FROM ticket_changes WHERE kind = 'state'";
+        world.d.service.wait_for("it is forgotten", async || world.count(states).await == left).await;
+    }
+    assert_eq!(reminders(&world, &ticket.case_id).await, []);
     world.d.service.stop().await;
 }
 

@@ -112,7 +112,7 @@ const STEPS: &[Named] = &[
     ("MediationOverdue", "调解逾期", "Mediation overdue"),
     ("TicketRemarked", "其他系统补充内容", "Another system added to it"),
     ("ReferralReported", "其他系统反馈办理状态", "Another system reported"),
-    ("ReferralUndelivered", "转出件未能送达", "The referral did not get through"),
+    ("ReferralUndelivered", "转出件或其补充未能送达", "The referral, or words to it, did not get through"),
 ];
 
 /// Grounds by code, Chinese, English.

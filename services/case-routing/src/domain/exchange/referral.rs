@@ -12,7 +12,7 @@ use super::super::{
 };
 use super::Reported;
 
-/// Why somebody is reminded of a referral that does not get through.
+/// Why somebody is reminded of a referral that does not get through, or of words to it that do not.
 const UNDELIVERED: &str = "referral_undelivered";
 
 /// The step by which the people of a case learn that its referral is not tried any more.
@@ -56,8 +56,8 @@ impl Case {
         Ok(work.finish_with("ReferralReported", Some(reason)))
     }
 
-    /// What the case was referred by is not delivered, as far as anybody knows, and is not tried any more until an operator retries
-    /// it, or waits in vain for its system to take it: its people read that.
+    /// What the case was referred by, or what was said of it since, is not delivered, as far as anybody knows, and is not tried any more
+    /// until an operator retries it, or waits in vain for its system to take it: its people read that.
     /// Nobody has the case then and no clock runs, so whoever received it is reminded, or where that is complained of whoever
     /// dispatches instead: to have it retried, or to take the case back.
     ///

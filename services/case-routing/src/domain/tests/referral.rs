@@ -124,7 +124,7 @@ fn whoever_received_a_case_is_reminded_of_its_referral_that_does_not_get_through
         assert_eq!(again.timeline[0].actor, PersonRef::system(), "whoever looks");
         let waits = again.case.clone().referral_undelivered("hotline", true, &world.system()).unwrap();
         let reason = waits.timeline[0].reason.as_ref().unwrap();
-        assert_eq!(reason.render(Language::Chinese), "转出件迟迟未被对方系统 hotline 接收，仍在等候");
+        assert_eq!(reason.render(Language::Chinese), "转出件或其补充迟迟未被对方系统 hotline 接收，仍在等候");
 
         let arrived = again.case.clone().referral_arrived(&world.system()).unwrap();
         assert_eq!(names(&arrived), ["SupervisionCleared"]);

@@ -147,7 +147,9 @@ fn of_words_that_come_when_a_case_is_over_whoever_received_it_is_reminded_until_
         let again = case.clone().said_after_end(&world.system()).unwrap();
         assert_eq!((again.events.len(), again.case), (0, case.clone()), "once");
         let answer = case.answer_supervision(known.id, "told_them", None, &world.official(STATION));
-        let more = answer.unwrap().case.said_after_end(&world.system()).unwrap();
+        let answered = answer.unwrap().case;
+        assert_eq!(answered.asked_orgs(), [], "who has read them is asked no more");
+        let more = answered.said_after_end(&world.system()).unwrap();
         assert_eq!(names(&more), ["SupervisionIssued"], "of what came after the answer");
     }
 }

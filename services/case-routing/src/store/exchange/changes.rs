@@ -81,7 +81,7 @@ async fn insert(mut conn: &AsyncPgConnection, record: &CaseRecord, ticket: &NewT
 
 /// The case goes on here, and none of the systems that it was referred to is waited for. Whoever has not sent it back is told to
 /// stop; what did not reach its system does not any more, and is told nothing as long as it does not turn out to be there. Of what is
-/// in hand that is seen when the delivery ends, or by the next sender if nobody notes how.
+/// in hand that is seen when the delivery ends, or by the next sender if nobody notes how; before that nobody is told.
 async fn take_back(mut conn: &AsyncPgConnection, record: &CaseRecord, now: Timestamp) -> Result<()> {
     let rows: Vec<TakenBackRow> = cached(
         "UPDATE external_tickets SET returned = true, taken_back_at = $2 WHERE case_id = $1 AND direction = 'out' \
@@ -110,9 +110,10 @@ async fn take_back(mut conn: &AsyncPgConnection, record: &CaseRecord, now: Times
     let there = locked.iter().filter(|(id, sync)| !unsent.contains(&id.0) || sync.maybe_there);
     let told = tell_taken_back(conn, &there.map(|(id, _)| id.0).collect::<Vec<_>>()).await?;
     let stand = locked.into_iter().map(|(id, known)| {
-        let sync = Sync::new();
-        let due_at = known.due_at.filter(|_| in_hand.contains(&id.0));
-        (id, if told.contains(&id) { sync.told(1, now) } else { Sync { due_at, ..sync } })
+        let sync = if told.contains(&id) { Sync::new().told(1, now) } else { Sync::new() };
+        // As long as the lease runs, unless the delivery ends before.
+        let ends_at = known.due_at.filter(|_| in_hand.contains(&id.0));
+        (id, Sync { due_at: ends_at.or(sync.due_at), ..sync })
     });
     tickets::set_sync(conn, &stand.collect::<Vec<(TicketId, Sync)>>()).await
 }
@@ -230,6 +231,14 @@ pub struct Waiting {
     pub words: Option<String>,
 }
 
+impl Waiting {
+    /// Whether it is for a system that takes a case from here, so that somebody here has to know if it does not get there: the case
+    /// itself, or words to it.
+    pub fn is_handed_on(&self) -> bool {
+        matches!(self.kind.as_str(), "referral" | "remark")
+    }
+}
+
 macro_rules! waiting {
     ($rest:literal) => {
         concat!(
@@ -251,7 +260,7 @@ pub async fn first(conn: &mut AsyncPgConnection, ticket: TicketId) -> Result<Opt
 }
 
 /// What a system does not have, behind a place of the list, as far as its client, which is granted these units, may know of it: of
-/// referrals what lies there ([`referrals::within`]).
+/// referrals what lies there ([`referrals::within`]), and wherever the case goes on that its referral is taken back.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     system: &str,
@@ -260,7 +269,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Waiting>> {
     let found = cached(waiting!(
-        "t.system_code = $1 AND c.seq > $2 AND (t.direction = 'in' OR EXISTS \
+        "t.system_code = $1 AND c.seq > $2 AND (t.direction = 'in' OR c.kind = 'taken_back' OR EXISTS \
          (SELECT FROM cases k WHERE k.case_id = t.case_id AND k.place_path && $4)) ORDER BY c.seq LIMIT $3"
     ))
     .bind::<Text, _>(system)

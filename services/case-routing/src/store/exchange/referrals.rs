@@ -122,12 +122,13 @@ pub async fn pass_on(
     tickets::set_sync(conn, &told.collect::<Vec<(TicketId, Sync)>>()).await
 }
 
-/// Of tickets, in order, those that a client may know of which is granted these units: what it pushed, wherever that lies by now, and
-/// of what was referred whatever lies there.
+/// Of tickets, in order, those that a client may know of which is granted these units: what it pushed, and what was taken back from its
+/// system, wherever that lies by now, and of what else was referred whatever lies there.
 pub async fn within(conn: &mut AsyncPgConnection, tickets: &[Uuid], units: &[Uuid]) -> Result<Vec<Uuid>> {
     let rows: Vec<TicketRow> = cached(
-        "SELECT t.ticket_id FROM external_tickets t WHERE t.ticket_id = ANY ($1) AND (t.direction = 'in' OR EXISTS \
-         (SELECT FROM cases k WHERE k.case_id = t.case_id AND k.place_path && $2)) ORDER BY t.ticket_id",
+        "SELECT t.ticket_id FROM external_tickets t WHERE t.ticket_id = ANY ($1) AND (t.direction = 'in' \
+         OR t.taken_back_at IS NOT NULL OR EXISTS (SELECT FROM cases k WHERE k.case_id = t.case_id AND k.place_path && $2)) \
+         ORDER BY t.ticket_id",
     )
     .bind::<Array<SqlUuid>, _>(tickets)
     .bind::<Array<SqlUuid>, _>(units)
@@ -159,12 +160,13 @@ struct GivenUpRow {
     given_up: bool,
 }
 
-/// Whether a referral of a case failed, or waited too long, and has not got through since; the case is locked.
+/// Whether a referral of a case, or words to it, failed or waited too long and did not get through since, to a system that has not sent
+/// it back; the case is locked.
 pub async fn has_outstanding(conn: &mut AsyncPgConnection, case: CaseId) -> Result<bool> {
     let row: GivenUpRow = cached(
         "SELECT EXISTS (SELECT 1 FROM external_tickets t JOIN ticket_changes c ON c.ticket_id = t.ticket_id \
-         WHERE t.case_id = $1 AND t.direction = 'out' AND t.last_error <> '' \
-         AND c.kind = 'referral' AND c.delivered_at IS NULL) AS given_up",
+         WHERE t.case_id = $1 AND t.direction = 'out' AND NOT t.returned AND t.last_error <> '' \
+         AND c.kind IN ('referral', 'remark') AND c.delivered_at IS NULL) AS given_up",
     )
     .bind::<SqlUuid, _>(case.0)
     .get_result(conn)
@@ -172,7 +174,7 @@ pub async fn has_outstanding(conn: &mut AsyncPgConnection, case: CaseId) -> Resu
     Ok(row.given_up)
 }
 
-/// A referral that nothing sends, and for which nobody comes.
+/// A referral that nothing sends, or words to it, and for which nobody comes.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Stuck {
     #[diesel(sql_type = SqlUuid)]
@@ -183,7 +185,8 @@ pub struct Stuck {
     pub system_code: String,
 }
 
-/// A statement about the referrals from before `$1` to systems that are paused or have no endpoint, of which that is not noted yet.
+/// A statement about the referrals, and words to them, from before `$1` to systems that are paused or have no endpoint, of which that is
+/// not noted yet.
 macro_rules! stuck {
     ($head:literal, $tail:literal) => {
         concat!(
@@ -191,13 +194,13 @@ macro_rules! stuck {
             " WHERE s.system_code = t.system_code AND t.sync_state <> 'synced' AND t.sync_state <> 'failed' \
              AND t.direction = 'out' AND NOT t.returned AND t.last_error NOT IN ('not_fetched', 'paused') \
              AND (s.state <> 'on' OR s.endpoint = '') AND EXISTS (SELECT FROM ticket_changes c \
-             WHERE c.ticket_id = t.ticket_id AND c.kind = 'referral' AND c.delivered_at IS NULL AND c.at <= $1)",
+             WHERE c.ticket_id = t.ticket_id AND c.kind IN ('referral', 'remark') AND c.delivered_at IS NULL AND c.at <= $1)",
             $tail
         )
     };
 }
 
-/// The referrals that have waited since before an instant for a system which nothing can be posted to.
+/// The referrals that have waited, themselves or words to them, since before an instant for a system which nothing can be posted to.
 pub async fn stuck(conn: &mut AsyncPgConnection, before: Timestamp, most: i64) -> Result<Vec<Stuck>> {
     let found = cached(stuck!(
         "SELECT t.ticket_id, t.case_id, t.system_code FROM external_tickets t, external_systems s",

@@ -1,6 +1,6 @@
 //! Tickets: taken and told of with their cases, found by number, shown to operators. A ticket's row is only ever locked after its
 //! case's, or that of the case which its own was merged into, so that commands on cases and pushes never wait for each other in a
-//! ring; a delivery locks the ticket alone, unless it is a referral's, of which the case may have to hear.
+//! ring; a delivery locks the ticket alone, unless it is a referral's or of words to one, of which the case may have to hear.
 
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
