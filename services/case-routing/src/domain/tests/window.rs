@@ -126,7 +126,7 @@ fn what_another_system_adds_is_the_supplement_and_its_ticket_says_where() {
 #[test]
 fn of_words_that_come_when_a_case_is_over_whoever_received_it_is_reminded_until_they_answer() {
     let mut world = World::new();
-    let closed = world.closed("street_light");
+    let closed = world.closed("stairs");
     let declined = world.registered().decline("out_of_scope", "petition", &world.official(STATION)).unwrap();
     let withdrawn = world.registered().withdraw("solved_itself", None, &world.resident()).unwrap();
     let left = world.triaged("street_light");
@@ -161,7 +161,7 @@ fn nobody_is_reminded_of_words_where_somebody_reads_them_and_an_archived_case_ta
     let same = open.clone().said_after_end(&world.system()).unwrap();
     assert_eq!((same.events.len(), same.case), (0, open));
 
-    let closed = world.closed("street_light").said_after_end(&world.system()).unwrap().case;
+    let closed = world.closed("stairs").said_after_end(&world.system()).unwrap().case;
     let opened = closed.clone().reopen("new_facts", &world.resident()).unwrap();
     assert!(names(&opened).contains(&"SupervisionCleared"), "whoever gets it reads them");
     let left = world.triaged("street_light");
