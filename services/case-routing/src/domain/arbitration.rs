@@ -420,10 +420,11 @@ impl Work<'_> {
             };
             self.emit(event, Some(Reason::new(why)), Some(task));
             self.issue_assists(&helping);
-            return Ok(());
+        } else {
+            self.relieve(before);
+            let outcome = self.settled_route(objection, lead, assists, why)?;
+            self.replace_lead(task, &outcome, true, trigger)?;
         }
-        self.relieve(before);
-        let outcome = self.settled_route(objection, lead, assists, why)?;
-        self.replace_lead(task, &outcome, true, trigger)
+        self.hold_to_help(assists)
     }
 }

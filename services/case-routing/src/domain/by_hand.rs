@@ -111,8 +111,8 @@ impl Case {
         self.lead().is_some_and(|task| self.decides_for(org, task.sender, routes, at))
     }
 
-    /// Whether an organisation may decide over an objection to the task: it sent the task, or stands above who did, and is not
-    /// the objector.
+    /// Whether an organisation may decide over an objection to the task: it sent the task, or leads the street that whistled, or stands
+    /// above either, and is not the objector.
     #[must_use]
     pub fn may_resolve_objection(
         &self,
@@ -150,7 +150,7 @@ impl Work<'_> {
             return Err(DomainError::guard("objected_before", message));
         }
         let own = self.human_official()?;
-        manual.assists.iter().try_for_each(|(org, _)| self.not_excluded(*org))?;
+        manual.assists.iter().try_for_each(|(org, _)| self.may_be_called(*org))?;
         let outcome = self.manual(manual, "chosen_by_dispatcher", |to| self.own_edge(own, to, chooser))?;
         self.within_rights(own, chooser, &outcome)?;
         let outcome = self.offered_to_partner(outcome)?;
@@ -221,9 +221,19 @@ impl Work<'_> {
     }
 
     /// Who declined, gave up, or was relieved of the matter is called to it no more, as the router calls it no more.
-    pub(super) fn not_excluded(&self, org: OrgId) -> Result<()> {
+    fn not_excluded(&self, org: OrgId) -> Result<()> {
         if self.case.excluded_orgs.contains(&org) {
             let message = "the organisation declined, gave up, or was relieved of the case";
+            return Err(DomainError::guard("excluded", message));
+        }
+        Ok(())
+    }
+
+    /// To help is called neither of these nor who was [relieved of helping](Self::need_not_help).
+    pub(super) fn may_be_called(&self, org: OrgId) -> Result<()> {
+        self.not_excluded(org)?;
+        if self.need_not_help(org) {
+            let message = "its objection to helping was accepted: only a ruling calls it again";
             return Err(DomainError::guard("excluded", message));
         }
         Ok(())

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::by_hand::{Chooser, ManualRoute};
-use super::case::{AssignmentView, Case, Offer};
+use super::case::{AssignmentView, Case, Offer, Task};
 use super::codes::*;
 use super::endings::AnswerCase;
 use super::error::{DomainError, Result};
@@ -363,10 +363,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Issues assist tasks to organisations that do not hold a live task yet.
+    /// Issues assist tasks to organisations that do not hold a live task yet, and were not relieved of helping.
     pub(super) fn issue_assists(&mut self, assists: &[Choice]) {
         for assist in assists {
-            if !self.case.tasks.iter().any(|task| task.org == assist.org && task.state.is_live()) {
+            let holds_one = |task: &Task| task.org == assist.org && task.state.is_live();
+            if !self.case.tasks.iter().any(holds_one) && !self.need_not_help(assist.org) {
                 let (task_id, issued) = self.make_task(TaskPart::Assist, assist, false);
                 self.emit(issued, None, Some(task_id));
             }

@@ -407,6 +407,8 @@ impl Past {
                 workers_wanted: 1,
                 crew: Vec::new(),
                 whistle: None,
+                decider: None,
+                relieved: false,
             });
             (self.case.lead_task, self.case.lead_org, self.case.lead_unit) =
                 (Some(id), Some(org.id), Some(org.unit));

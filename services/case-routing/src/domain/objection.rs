@@ -11,7 +11,7 @@ use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::router::RoutingOutcome;
-use super::settled::ruling_is_final;
+use super::settled::{BY_ARBITER, ruling_is_final};
 use super::state::Trigger;
 use super::table::RoutingTable;
 use super::work::{Act, Decision, Work, check_code};
@@ -36,7 +36,8 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled`; `Guard` `objection_too_late`, `objected_before`, `not_the_lead` for a task that led before,
-    /// `may_decline` for an assist that was only asked for, `ruling_is_final`, `task_state` once work has begun.
+    /// `may_decline` for an assist that was only asked for, `ruling_is_final` also for whom a ruling names to help, `task_state`
+    /// once work has begun.
     pub fn object(self, command: ObjectTask, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::ObjectAssist).map_err(|_| work.wrong_state(Trigger::Object))?;
@@ -92,13 +93,13 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Who sent an assist its task, or stands above who did, decides over its objection: rejected, the task is issued again with
-    /// the time for it anew; accepted, it ends, and the case goes on without.
+    /// Who sent an assist its task, or stands above who did, decides over its objection; of a whistle whoever leads the street that
+    /// blew it. Rejected, the task is issued again with the time for it anew; accepted, it ends, the case goes on without, and its
+    /// organisation is not called to it again.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for the objector and for who neither sent it nor stands above who did; `Guard` `not_objected`
-    /// where no assist objects to that task, `recused` for the organisation complained of, unless
-    /// [nobody stands above it](Self::nobody_above_subject).
+    /// `WrongState`; `NotEntitled` for the objector and for everybody else; `Guard` `not_objected` where no assist objects to that
+    /// task, `recused` for the organisation complained of, unless [nobody stands above it](Self::nobody_above_subject).
     pub fn decide_assist_objection(
         self,
         task_id: TaskId,
@@ -116,16 +117,12 @@ impl Case {
         work.not_decided_by_subject()?;
         work.decides_over_task(&task)?;
         if accepted {
-            work.cancel_task(task_id, "objection_accepted")?;
+            work.task_mut(task_id)?.relieved = true;
+            work.cancel_task_for(task_id, Reason::new("assist_relieved").with("reason", reason_code))?;
             work.complete_for_partner()?;
-            return Ok(work.finish());
+        } else {
+            work.keep_assisting(&task, reason_code)?;
         }
-        work.stop_task_clocks(task_id);
-        work.clear_supervisions(|supervision| supervision.task == Some(task_id));
-        work.issue_again(task_id)?;
-        let due_at = work.start_clock(ClockKind::Assist, Some(task_id), work.sla().assist);
-        work.task_mut(task_id)?.due_at = Some(due_at);
-        work.tell_rejected(&task, reason_code);
         Ok(work.finish())
     }
 
@@ -185,14 +182,11 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Whether the objection is to an order that its objector gave itself, of a case that it received itself: only those above it
-    /// decide over that.
+    /// Whether a task is an order that its organisation gave itself, of a case that it received itself: only those above it decide
+    /// over its objection to that.
     #[must_use]
-    pub fn objects_to_own_order(&self) -> bool {
-        self.objection.as_ref().is_some_and(|objection| {
-            let sender = self.task(objection.task).ok().map(|task| task.sender);
-            sender == Some(objection.objector) && self.first_receiver == objection.objector
-        })
+    pub fn is_own_order(&self, task: TaskId) -> bool {
+        self.task(task).is_ok_and(|task| task.sender == task.org && self.first_receiver == task.org)
     }
 
     /// For whom an objection is to decide over, or for those above.
@@ -205,13 +199,16 @@ impl Case {
         self.decider_over(self.task(objection.task).ok()?, routes, at)
     }
 
-    /// The same of an objection to a task: who sent it, unless that is the objector itself.
+    /// The same of an objection to a task: who sent it, unless that is the objector itself. Who is called by a whistle to assist
+    /// objects to the district (§2.0.3): no street judges whether its own whistle was right.
     pub(super) fn decider_over(&self, task: &Task, routes: &RoutingTable, at: Timestamp) -> Option<OrgId> {
         if task.sender == task.org {
-            routes.decides_over_own_order(task.org, self.first_receiver, at)
-        } else {
-            Some(task.sender)
+            return routes.decides_over_own_order(task.org, self.first_receiver, at);
         }
+        let called = task.part == TaskPart::Assist && task.mode == DispatchMode::Whistle;
+        let line = self.item.as_ref().and_then(|item| item.line.as_deref());
+        let above = if called { routes.leaders_of(task.sender, line, at) } else { Vec::new() };
+        above.into_iter().filter(|org| *org != task.org).min().or(Some(task.sender))
     }
 }
 
@@ -244,6 +241,9 @@ impl Work<'_> {
         if task.objected {
             return Err(objected_before());
         }
+        if self.case.is_ruled_to_help(task.org, &task.item) {
+            return Err(ruling_is_final());
+        }
         let limit = self.sla().objection;
         let window = Clock::start(ClockKind::Objection, Some(task.id), limit, task.issued_at, self.rules);
         if !window.in_time(self.now) {
@@ -251,10 +251,30 @@ impl Work<'_> {
         }
         self.contest(&command)?;
         self.stay(Trigger::ObjectAssist)?;
+        let decider = self.case.sees_to_assist(task, self.routes, self.now);
+        self.task_mut(task.id)?.decider = decider;
         // Whoever decides has to do so within the dispatch limit.
         self.start_clock(ClockKind::Dispatch, Some(task.id), self.sla().dispatch);
         self.tell_objection(task.org, command);
         Ok(())
+    }
+
+    /// An assist's objection fails: its task is issued again, with the time for it anew.
+    fn keep_assisting(&mut self, task: &Task, reason_code: &str) -> Result<()> {
+        self.stop_task_clocks(task.id);
+        self.clear_supervisions(|supervision| supervision.task == Some(task.id));
+        self.issue_again(task.id)?;
+        let due_at = self.start_clock(ClockKind::Assist, Some(task.id), self.sla().assist);
+        self.task_mut(task.id)?.due_at = Some(due_at);
+        self.tell_rejected(task, reason_code);
+        Ok(())
+    }
+
+    /// Whom a ruling names to help does so, though its objection waits: nobody else decides over that any more.
+    pub(super) fn hold_to_help(&mut self, named: &[OrgId]) -> Result<()> {
+        let objects = |task: &&Task| task.decided_by().is_some() && named.contains(&task.org);
+        let objecting: Vec<Task> = self.case.tasks.iter().filter(objects).cloned().collect();
+        objecting.iter().try_for_each(|task| self.keep_assisting(task, BY_ARBITER))
     }
 
     /// Its organisation objects to a task, which rests until somebody has decided.
@@ -301,13 +321,15 @@ impl Work<'_> {
     }
 
     /// The same task is issued again; it cannot be objected to a second time. Who had signed for it stays known: it had the
-    /// case in hand, and checks nothing of it (C-4).
+    /// case in hand, and checks nothing of it (C-4). Whoever was called has as long to report in as the whistle said.
     pub(super) fn issue_again(&mut self, task: TaskId) -> Result<()> {
         self.move_task(task, TaskState::Issued)?;
         self.start_clock(ClockKind::Sign, Some(task), self.sla().sign);
         let called = self.case.task(task)?.whistle;
         if called.is_some_and(|score| score.reported_in_time.is_none()) {
-            self.start_clock(ClockKind::Report, Some(task), self.rules.report_in);
+            let first = self.case.clock(ClockKind::Report, Some(task));
+            let limit = first.map_or(self.rules.report_in, |clock| clock.limit);
+            self.start_clock(ClockKind::Report, Some(task), limit);
         }
         Ok(())
     }

@@ -59,6 +59,20 @@ pub struct Task {
     /// Set for who was called by a whistle, also by a dispatch along the same edge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whistle: Option<WhistleScore>,
+    /// Of an assist that has objected: who was to decide over that. Unset where nobody could, and in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decider: Option<OrgId>,
+    /// Of an assist: its objection was accepted. Its organisation is not called to help with that item again, unless by a ruling.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub relieved: bool,
+}
+
+impl Task {
+    /// Who has to decide over the objection of an assist, while that waits.
+    pub(super) fn decided_by(&self) -> Option<OrgId> {
+        let waits = self.part == TaskPart::Assist && self.state == TaskState::Objected;
+        waits.then(|| self.decider.unwrap_or(self.sender))
+    }
 }
 
 const fn one() -> u8 {

@@ -330,6 +330,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("objection_accepted", "异议成立，改派", "the objection was accepted"),
     ("objection_rejected", "异议不成立", "the objection was rejected"),
     (
+        "assist_relieved",
+        "协办异议成立（{reason}），不再协办",
+        "the objection to assisting was accepted ({reason}): it need not assist",
+    ),
+    (
         "objection_lapsed",
         "本件已撤回，异议不再处理",
         "the case was withdrawn before anybody decided over the objection",

@@ -152,6 +152,7 @@ impl Case {
         if let Some(complaint) = complaint {
             taken.case.hear(complaint)?;
             taken.case.relieve_stand_in(act);
+            taken.case.pass_on_objections(act);
         }
         Ok(taken)
     }
@@ -191,6 +192,24 @@ impl Case {
         interim.org = act.routes.superior_apart(&[of], Some(of), act.now).unwrap_or(of);
     }
 
+    /// So may whoever has to decide over the objections of assists.
+    fn pass_on_objections(&mut self, act: &Act<'_>) {
+        let open = self.tasks.iter().filter(|task| task.decided_by().is_some());
+        let deciders = open.map(|task| (task.id, self.sees_to_assist(task, act.routes, act.now)));
+        for (id, decider) in deciders.collect::<Vec<_>>() {
+            self.tasks.iter_mut().filter(|task| task.id == id).for_each(|task| task.decider = decider);
+        }
+    }
+
+    /// Who sees to it that the objection of an assist is decided over: whoever may, or where that is complained of the lowest that
+    /// stands above.
+    pub(super) fn sees_to_assist(&self, task: &Task, routes: &RoutingTable, at: Timestamp) -> Option<OrgId> {
+        let decider = self.decider_over(task, routes, at)?;
+        let recused = self.complained_of == Some(decider) && !self.nobody_above_subject(routes);
+        let above = || routes.superior_apart(&[decider], Some(task.org), at);
+        if recused { above() } else { Some(decider) }
+    }
+
     /// Cases leave; what only they complained of is not complained of here any more.
     pub(super) fn forget_complaints(&mut self, gone: &[CaseId]) {
         if self.complained_through.is_empty() {
@@ -226,16 +245,6 @@ impl Work<'_> {
         let recused =
             self.case.complained_of == Some(decider) && !self.case.subject_may_resolve(self.routes, self.now);
         let above = || self.routes.superior_apart(&[decider], Some(open.objector), self.now);
-        if recused { above() } else { Some(decider) }
-    }
-
-    /// The same of the objection of an assist.
-    pub(super) fn sees_to_assist(&self, task: TaskId) -> Option<OrgId> {
-        let task = self.case.task(task).ok()?;
-        let decider = self.case.decider_over(task, self.routes, self.now)?;
-        let recused =
-            self.case.complained_of == Some(decider) && !self.case.nobody_above_subject(self.routes);
-        let above = || self.routes.superior_apart(&[decider], Some(task.org), self.now);
         if recused { above() } else { Some(decider) }
     }
 

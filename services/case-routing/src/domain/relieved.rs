@@ -1,4 +1,4 @@
-//! Who is not to lead a case: for good, or for the item that an objection relieved it of.
+//! Who is not to lead a case, or to help with it: for good, or for the item that an objection relieved it of.
 
 use super::case::Task;
 use super::codes::TaskPart;
@@ -38,6 +38,13 @@ impl Work<'_> {
     pub fn was_relieved(&self, org: OrgId) -> bool {
         let item = self.item_code();
         self.case.relieved.iter().any(|(relieved, of)| *relieved == org && of == item)
+    }
+
+    /// Whether it was relieved of helping with the present item, and no ruling names it to. It may lead all the same.
+    pub fn need_not_help(&self, org: OrgId) -> bool {
+        let item = self.item_code();
+        let relieved = |task: &Task| task.relieved && task.org == org && task.item == item;
+        self.case.tasks.iter().any(relieved) && !self.case.is_ruled_to_help(org, item)
     }
 
     /// Before the item becomes another one: who was relieved of it may lead that.

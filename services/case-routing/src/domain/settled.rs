@@ -61,6 +61,14 @@ impl Case {
         let of = self.task(objection.task).map(|objected| objected.item.as_str());
         objection.settled_lead() == Some(task.org) && of.is_ok_and(|item| item == task.item)
     }
+
+    /// Whether a ruling names an organisation to help with that item, also while the lead has it reviewed.
+    pub(super) fn is_ruled_to_help(&self, org: OrgId, item: &str) -> bool {
+        self.objection.as_ref().is_some_and(|objection| {
+            let named = objection.ruling.as_ref().is_some_and(|ruling| ruling.assists.contains(&org));
+            named && self.task(objection.task).is_ok_and(|objected| objected.item == item)
+        })
+    }
 }
 
 impl Work<'_> {
@@ -141,7 +149,7 @@ impl Work<'_> {
     }
 }
 
-/// Whoever leads by a ruling or an agreement, or has to send the case on, is bound by it.
+/// Whoever leads or helps by a ruling or an agreement, or has to send the case on, is bound by it.
 pub(super) fn ruling_is_final() -> DomainError {
-    DomainError::guard("ruling_is_final", "who leads this item was ruled or agreed on")
+    DomainError::guard("ruling_is_final", "who leads this item, or helps with it, was ruled or agreed on")
 }

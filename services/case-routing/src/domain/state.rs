@@ -23,7 +23,7 @@
 //!   dispatched case back to Objected, before the lead has signed.
 //! - Whoever is ordered or called by a whistle to assist objects as the lead does (§2.0.3: an order "may object", a whistle "objects
 //!   to district"; the row of the table says "lead unit" only): its own task is Objected, the case stays where it is. Who sent the
-//!   task, or stands above, issues it again or cancels it; nobody arbitrates over a part.
+//!   task, of a whistle whoever leads the street, or who stands above, issues it again or cancels it; nobody arbitrates over a part.
 //! - What a finder put right on the spot was found and done in one: drawn for a check it is Completed, else Resolved and closed.
 //! - A whistle calls further departments without moving the case, and so does their reporting in.
 //! - A partner's part may be done before the others': its task is submitted then, and the case is completed (and goes on first, if

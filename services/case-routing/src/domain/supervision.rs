@@ -195,7 +195,9 @@ impl Case {
             ClockKind::Ruling => self.objection.as_ref().and_then(|objection| objection.arbiter),
             ClockKind::Dispatch => self.decides_objection(),
             ClockKind::Resolve | ClockKind::Rework => {
-                self.waited_for().map(|task| task.org).or(self.lead_org)
+                // Whose objection waits can do nothing until somebody has decided over it.
+                let waited_for = self.waited_for().map(|task| task.decided_by().unwrap_or(task.org));
+                waited_for.or(self.lead_org)
             }
             _ => None,
         }
@@ -228,13 +230,13 @@ impl Case {
         clock.filter(run_out).map(|clock| clock.due_at)
     }
 
-    /// What a supervision that a person issued is about: the clocks of its task, by which that has to act; for the lead's, for
-    /// one that has none, and without a task, what the requester was promised.
+    /// What a supervision that a person issued is about: the clocks of its task, by which that has to act, and not who decides over
+    /// its objection; for the lead's, for one that has none, and without a task, what the requester was promised.
     fn meant_by_hand(&self, supervision: &Supervision) -> impl Iterator<Item = &Clock> {
         let task = supervision.task;
         let acts = move |clock: &&Clock| {
             let own = task.is_some() && clock.task_id == task;
-            own && clock.is_open() && clock.kind != ClockKind::Objection
+            own && clock.is_open() && !matches!(clock.kind, ClockKind::Objection | ClockKind::Dispatch)
         };
         let of_task = self.clocks.iter().filter(acts);
         let promised = task == self.lead_task || of_task.clone().next().is_none();
@@ -294,7 +296,8 @@ impl Work<'_> {
     /// the case, where that is complained of. What else is about a task is its organisation's.
     pub(super) fn sees_to(&self, clock: Option<ClockKind>, task: Option<TaskId>) -> Option<OrgId> {
         if let Some(task) = task {
-            return self.sees_to_assist(task).filter(|_| clock == Some(ClockKind::Dispatch));
+            let task = self.case.task(task).ok().filter(|_| clock == Some(ClockKind::Dispatch))?;
+            return self.case.sees_to_assist(task, self.routes, self.now);
         }
         match clock {
             Some(ClockKind::Verify) if self.case.verification.is_none() => {

@@ -1,16 +1,16 @@
 //! Who takes part in a case, and who is asked for something without having a task of it.
 
-use super::case::{Case, Rating, Supervision};
+use super::case::{Case, Rating, Supervision, Task};
 use super::codes::*;
 use super::ids::OrgId;
 
 impl Case {
-    /// Whether an organisation takes part, stands in while the case is arbitrated, is asked to define the duty, has to answer a
-    /// supervision or to judge a bad rating: its caller reaches the case.
+    /// Whether an organisation takes part, has to decide over an assist's objection, stands in while the case is arbitrated, is asked
+    /// to define the duty, has to answer a supervision or to judge a bad rating: its caller reaches the case.
     #[must_use]
     pub fn is_party(&self, org: OrgId) -> bool {
         self.first_receiver == org
-            || self.tasks.iter().any(|task| task.org == org)
+            || self.tasks.iter().any(|task| task.org == org || task.decided_by() == Some(org))
             || self.verification.as_ref().is_some_and(|verification| verification.verifier == org)
             || self.judge() == Some(org)
             || self.open_supervisions().any(|known| self.supervised(known) == org)
@@ -38,9 +38,10 @@ impl Case {
 
     /// The organisations that a case asks for something though they have no task of it: whoever has to judge a bad rating, also when
     /// the case is closed or merged; of one that has not ended the parties, the arbiter and whoever stands in for the first receiver
-    /// while an arbitration is open, whoever is asked to define the duty, the verifier while it verifies, and whoever has to answer a
-    /// supervision, of a closed one about what is owed all the same, of a handed-off one about its referral, of one that is over in
-    /// whatever way about words that came afterwards, until they were read. Each [takes part](Self::is_party), and has to find the case.
+    /// while an arbitration is open, whoever is asked to define the duty, whoever has to decide over an assist's objection, the
+    /// verifier while it verifies, and whoever has to answer a supervision, of a closed one about what is owed all the same, of a
+    /// handed-off one about its referral, of one that is over in whatever way about words that came afterwards, until they were
+    /// read. Each [takes part](Self::is_party), and has to find the case.
     #[must_use]
     pub fn asked_orgs(&self) -> Vec<OrgId> {
         let mut asked: Vec<OrgId> = self.judge().into_iter().collect();
@@ -78,6 +79,7 @@ impl Case {
             let definition = objection.ruling.as_ref().and_then(|ruling| ruling.definition.as_ref());
             asked.extend(definition.map(|definition| definition.org));
         }
+        asked.extend(self.tasks.iter().filter_map(Task::decided_by));
         let verifies = matches!(self.state, CaseState::Completed | CaseState::Verifying);
         let verification = self.verification.as_ref().filter(|_| verifies);
         asked.extend(verification.map(|verification| verification.verifier));

@@ -54,8 +54,8 @@ impl Case {
     /// A street calls departments it coordinates to a case that is being dealt with.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a machine; `Guard` `no_authority_edge`, `recused`, `takes_part`, `excluded`,
-    /// `negative_list`; `Invalid` list, limit or code.
+    /// `WrongState`; `NotEntitled` for a machine; `Guard` `no_authority_edge`, `recused`, `takes_part`, `excluded` also for who was
+    /// relieved of helping, `negative_list`; `Invalid` list, limit or code.
     pub fn whistle(self, command: &WhistleCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::Whistle)?;
@@ -147,7 +147,7 @@ impl Work<'_> {
             let message = "a whistle calls those whom the street coordinates";
             return Err(DomainError::guard("no_authority_edge", message));
         }
-        self.not_excluded(id)?;
+        self.may_be_called(id)?;
         self.lists_let_assist(id)?;
         let (unit, mode) = (org.unit, DispatchMode::Whistle);
         Ok(Choice { org: id, unit, sender, mode, mandatory: true, rule_id: None })

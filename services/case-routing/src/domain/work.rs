@@ -369,6 +369,8 @@ impl<'a> Work<'a> {
             workers_wanted: 1,
             crew: Vec::new(),
             whistle,
+            decider: None,
+            relieved: false,
         });
         if part == TaskPart::Lead {
             self.take_lead(id, choice);
@@ -400,12 +402,17 @@ impl<'a> Work<'a> {
     }
 
     pub fn cancel_task(&mut self, id: TaskId, reason_code: &str) -> Result<()> {
+        self.cancel_task_for(id, Reason::new(reason_code))
+    }
+
+    /// The same, for a reason of which the timeline tells more than the event does.
+    pub fn cancel_task_for(&mut self, id: TaskId, reason: Reason) -> Result<()> {
         self.move_task(id, TaskState::Cancelled)?;
         self.stop_task_clocks(id);
         self.clear_supervisions(|supervision| supervision.task == Some(id));
         let org_id = self.case.task(id)?.org;
-        let event = DomainEvent::TaskCancelled { task_id: id, org_id, reason_code: reason_code.to_owned() };
-        self.emit(event, Some(Reason::new(reason_code)), Some(id));
+        let event = DomainEvent::TaskCancelled { task_id: id, org_id, reason_code: reason.code.clone() };
+        self.emit(event, Some(reason), Some(id));
         Ok(())
     }
 

@@ -55,7 +55,7 @@ pub fn party_of(case: &Case, by: &Caller) -> Option<OrgId> {
     parties.copied().find(|party| own.contains(&party.0))
 }
 
-/// Rejects or accepts the objection of an assist, for whoever sent it its task or stands above; never for who objects, by whatever
+/// Rejects or accepts the objection of an assist, for whoever decides over it or stands above; never for who objects, by whatever
 /// grant.
 pub fn over_assist(
     case: Case,
@@ -76,11 +76,11 @@ pub fn over_assist(
         return Err(DomainError::NotEntitled { code: "objector" });
     }
     let (routes, now) = (act.routes, act.now);
-    let dispatches = |org| route::dispatches(by, Some(org));
-    let may = |org| dispatches(org) && case.may_resolve_objection(task, org, routes, now);
+    let holds = |org| route::decides_over_objections(by, &case, task, Some(org));
+    let may = |org| holds(org) && case.may_resolve_objection(task, org, routes, now);
     let act = acting_for_who_may(act, by, may);
     // Another role for the organisation is not enough.
-    if !act.by.org.is_some_and(dispatches) {
+    if !act.by.org.is_some_and(holds) {
         return Err(DomainError::NotEntitled { code: "dispatcher" });
     }
     decides(&case, &act, by)?;

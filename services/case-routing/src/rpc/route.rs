@@ -16,7 +16,7 @@ use crate::{
     codes,
     domain::{
         Act, Case, Channel, Chooser, DecisionId, Facts, ManualRoute, OrgId, Origin, RouteChoice, RouteQuery,
-        RoutingDecision, RoutingKind, UnitId, Urgency,
+        RoutingDecision, RoutingKind, TaskId, UnitId, Urgency,
     },
     reach,
     store::lists,
@@ -91,14 +91,14 @@ pub fn holds(by: &Caller, role: Role, org: Option<OrgId>) -> bool {
 }
 
 /// Whether the caller dispatches for an organisation.
-pub fn dispatches(by: &Caller, org: Option<OrgId>) -> bool {
+fn dispatches(by: &Caller, org: Option<OrgId>) -> bool {
     [Role::StreetDispatcher, Role::DistrictDispatcher].into_iter().any(|role| holds(by, role, org))
 }
 
-/// Whether the caller holds a role for an organisation by which objections to the tasks of the case are decided over: a
-/// dispatcher's, or where somebody objects to an own order, an arbiter's.
-pub fn decides_over_objections(by: &Caller, case: &Case, org: Option<OrgId>) -> bool {
-    dispatches(by, org) || (case.objects_to_own_order() && holds(by, Role::Arbiter, org))
+/// Whether the caller holds a role for an organisation by which an objection to a task of the case is decided over: a
+/// dispatcher's, or where it is an order of the objector's own, an arbiter's.
+pub fn decides_over_objections(by: &Caller, case: &Case, task: TaskId, org: Option<OrgId>) -> bool {
+    dispatches(by, org) || (case.is_own_order(task) && holds(by, Role::Arbiter, org))
 }
 
 /// As what the caller chooses, by the roles held for the organisation acted for.

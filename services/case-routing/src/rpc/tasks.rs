@@ -154,7 +154,7 @@ impl TaskService for Tasks {
                 // Who objected does not put on another hat for it.
                 let own = case.objection.as_ref().map(|objection| objection.objector.0);
                 let objects = own.is_some_and(|own| by.held_orgs.contains(&own));
-                let holds = |org| route::decides_over_objections(by, &case, Some(org));
+                let holds = |org| route::decides_over_objections(by, &case, decision.3, Some(org));
                 let may =
                     |org| !objects && holds(org) && case.may_resolve_objection(decision.3, org, routes, now);
                 let act = acting_for_who_may(act, by, may);

@@ -19,7 +19,7 @@ use crate::support::{District, ITEM, request_id};
 
 const HOUSING: Uuid = Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0a01);
 const LIGHTS: Uuid = Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0a02);
-const CITY: Uuid = Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0a03);
+pub const CITY: Uuid = Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0a03);
 
 /// Two departments of the district, which the street coordinates.
 pub fn departments(topology: &mut Changes) {
@@ -377,7 +377,7 @@ async fn a_recall_does_not_undo_a_ruling() {
 }
 
 /// A city that leads the district.
-fn below_a_city(topology: &mut Changes) {
+pub fn below_a_city(topology: &mut Changes) {
     let gov = topology.orgs.iter().find(|org| org.code == "gov:420103").unwrap().clone();
     let city = topology.units.iter().find(|unit| unit.kind == UnitKind::City).unwrap().id;
     topology.edges.push(Edge {

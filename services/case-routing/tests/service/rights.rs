@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
-    disputes::{DEPARTMENTS, district},
+    disputes::{CITY, DEPARTMENTS, below_a_city, district},
     support::{District, request_id},
 };
 
@@ -224,6 +224,51 @@ async fn a_new_lead_is_chosen_for_the_organisation_that_decides_over_the_objecti
     };
     let answer = d.tasks(&of_two(&d)).resolve_objection(redispatch).await.unwrap().into_inner();
     assert_eq!(sent(&answer.case.unwrap(), DEPARTMENTS[0]), (pb::DispatchMode::Order, d.gov.to_string()));
+    d.service.stop().await;
+}
+
+/// Above a district nobody dispatches single cases: an arbiter decides.
+#[tokio::test]
+async fn over_the_districts_objection_to_helping_by_its_own_order_an_arbiter_of_the_city_decides() {
+    let d = District::start_with(below_a_city, "sweep_ms", 1_000).await;
+    let district = of_government(&d);
+    let city = d.service.context.topology.load().unit_by_code("4201").unwrap().id;
+    // Received at the district's own window, and sent to the street with its own help.
+    let request = d.intake_request(&Persona::resident(d.district));
+    let case = d.cases(&district).intake_case(request).await.unwrap().into_inner().case.unwrap();
+    let case = recall(&d, &district, &case).await.unwrap();
+    let case = send(&d, &district, &case, Some(d.office), &[d.gov]).await.unwrap();
+    assert_eq!(sent(&case, d.gov), (pb::DispatchMode::Order, d.gov.to_string()));
+    let own = case.tasks.iter().rfind(|task| task.org_id == d.gov.to_string()).unwrap();
+    assert_eq!(own.part(), pb::TaskPart::Assist);
+    let object = pb::ObjectTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: own.task_id.clone(),
+        ground_code: "not_competent".into(),
+        suggested_org_id: d.office.to_string(),
+        evidence_refs: vec!["doc:duty-list".into()],
+        ..Default::default()
+    };
+    let head = Persona::new(Role::DeptLeader, d.district).org(d.gov);
+    d.tasks(&head).object_task(object).await.unwrap();
+    let accept = async |by: &Persona| {
+        let request = pb::ResolveObjectionRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            task_id: own.task_id.clone(),
+            decision: "accept".into(),
+            reason_code: "duty_is_clear".into(),
+            ..Default::default()
+        };
+        d.tasks(by).resolve_objection(request).await.map(|answer| answer.into_inner().case.unwrap())
+    };
+    for by in [&district, &Persona::new(Role::Arbiter, d.district).org(d.gov)] {
+        assert_eq!(accept(by).await.unwrap_err().code(), Code::PermissionDenied, "its own objection");
+    }
+    let freed = accept(&Persona::new(Role::Arbiter, city).org(CITY)).await.unwrap();
+    let task = freed.tasks.iter().find(|task| task.task_id == own.task_id).unwrap();
+    assert_eq!(task.state(), pb::TaskState::Cancelled);
     d.service.stop().await;
 }
 

@@ -185,7 +185,7 @@ async fn departments_come_when_the_street_whistles_or_are_reported_to_the_distri
 }
 
 #[tokio::test]
-async fn a_called_department_objects_to_its_part_and_the_street_or_the_district_decides() {
+async fn a_called_department_objects_to_its_part_and_the_district_decides() {
     let d = district().await;
     let [first, second] = DEPARTMENTS;
     let case = in_progress(&d).await;
@@ -199,6 +199,15 @@ async fn a_called_department_objects_to_its_part_and_the_street_or_the_district_
     };
     let called = tasks(&d, &d.dispatcher()).whistle_case(whistle).await.unwrap().into_inner().case.unwrap();
     d.told().await;
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    // By a grant for another line: what is found is found by having to decide.
+    let found = async || {
+        let own = pb::ListCasesRequest { org_id: d.gov.to_string(), ..Default::default() };
+        let by = district.clone().line("civil_affairs");
+        let page = d.cases(&by).list_cases(own).await.unwrap().into_inner();
+        page.cases.into_iter().any(|listed| listed.case_id == case.case_id)
+    };
+    assert!(!found().await);
     for org in [first, second] {
         let object = pb::ObjectTaskRequest {
             case_id: id(),
@@ -215,6 +224,7 @@ async fn a_called_department_objects_to_its_part_and_the_street_or_the_district_
         assert_eq!(objected.state(), pb::CaseState::InProgress, "the case goes on");
         assert_eq!((task_of(&objected, org).state(), objected.objection), (pb::TaskState::Objected, None));
     }
+    assert!(found().await, "before it is overdue");
     let resolve = async |by: &Persona, org: Uuid, decision: &str| {
         let request = pb::ResolveObjectionRequest {
             case_id: id(),
@@ -227,25 +237,29 @@ async fn a_called_department_objects_to_its_part_and_the_street_or_the_district_
         tasks(&d, by).resolve_objection(request).await.map(|answer| answer.into_inner().case.unwrap())
     };
     let street = d.dispatcher();
-    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
     // Who objects puts on no other hat for it.
     let mut both = district.clone().also(Role::DeptLeader, d.district);
     both.scopes[1].org_id = Some(first);
     let of_another = Persona::new(Role::DistrictDispatcher, d.district).org(d.centre);
+    let arbiter = Persona::new(Role::Arbiter, d.district).org(d.gov);
     for (by, decision, code) in [
         (&both, "accept", Code::PermissionDenied),
         (&of_another, "accept", Code::PermissionDenied),
+        (&arbiter, "accept", Code::PermissionDenied),
+        (&street, "accept", Code::PermissionDenied),
+        (&street, "reject", Code::PermissionDenied),
         (&street, "arbitrate", Code::InvalidArgument),
         (&street, "redispatch", Code::InvalidArgument),
     ] {
         let refused = resolve(by, first, decision).await.unwrap_err();
         assert_eq!(refused.code(), code, "{decision}: {refused}");
     }
-    let kept = resolve(&street, first, "reject").await.unwrap();
+    let kept = resolve(&district, first, "reject").await.unwrap();
     assert_eq!(task_of(&kept, first).state(), pb::TaskState::Issued);
     let freed = resolve(&district, second, "accept").await.unwrap();
     assert_eq!(task_of(&freed, second).state(), pb::TaskState::Cancelled);
     assert_eq!(d.told().await, ["TaskObjectionRejected", "TaskCancelled"]);
+    assert!(!found().await, "nothing is left to decide");
     d.service.stop().await;
 }
 

@@ -73,6 +73,87 @@ fn who_declined_or_was_relieved_is_called_no_more_but_may_be_ruled_to_help() {
     assert_eq!((ruled.lead_org, helpers), (Some(URBAN), vec![STREET_OFFICE]));
 }
 
+/// The organisation objects to its part.
+fn objects(case: Case, org: OrgId, world: &mut World) -> Result<Decision> {
+    let command = ObjectTask { task_id: only_task(&case, org).id, ..objection(&case) };
+    case.object(command, &world.official(org))
+}
+
+/// The same, and the district agrees.
+fn relieved(case: Case, org: OrgId, world: &mut World) -> Case {
+    let case = objects(case, org, world).unwrap().case;
+    let task = only_task(&case, org).id;
+    case.decide_assist_objection(task, true, "not_competent", &world.official(GOVERNMENT)).unwrap().case
+}
+
+#[test]
+fn who_was_relieved_of_helping_with_an_item_is_called_to_it_again_by_a_ruling_only() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let case = whistled(case, URBAN, &mut world).unwrap().case;
+    let case = relieved(case, URBAN, &mut world);
+    assert_eq!(guard(whistled(case, URBAN, &mut world)), "excluded");
+
+    // Whom the list names to help, neither by hand nor by the list.
+    let case = world.dispatched("street_light");
+    let case = relieved(case, URBAN, &mut world);
+    let recalled = case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(guard(by_street(&recalled, STREET_OFFICE, &[URBAN], &mut world)), "excluded");
+    let sent = recalled.clone().dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!((sent.lead_org, only_task(&sent, URBAN).state), (Some(STREET_OFFICE), TaskState::Cancelled));
+    // To lead is another matter, and so is another item.
+    assert!(recalled.clone().dispatch(&manual(URBAN), &world.official(GOVERNMENT)).is_ok());
+    let other = recalled.triage(&triage("stairs"), &world.official(STATION)).unwrap().case;
+    assert!(by_street(&other, STATION, &[URBAN], &mut world).is_ok());
+
+    let command = objection(&sent);
+    let case = sent.object(command, &world.official(STREET_OFFICE)).unwrap().case;
+    let case = case.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap().case;
+    let case = Case { urgency: Urgency::Urgent, ..case };
+    let with_urban = RuleObjection { assists: vec![URBAN], ..ruling(STREET_OFFICE) };
+    let ruled = case.rule_objection(&with_urban, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(ruled.tasks.last().map(|task| (task.org, task.state)), Some((URBAN, TaskState::Issued)));
+    assert_eq!(violations(&ruled), Vec::<&str>::new());
+
+    // What was not accepted relieves nobody: the case was called back before.
+    let case = world.dispatched("street_light");
+    let case = objects(case, URBAN, &mut world).unwrap().case;
+    let case = case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    assert!(by_street(&case, STREET_OFFICE, &[URBAN], &mut world).is_ok());
+}
+
+#[test]
+fn whom_a_ruling_names_to_help_objects_no_more_and_helps_though_its_objection_waits() {
+    let mut world = World::new();
+    let with = |lead: OrgId, org: OrgId| RuleObjection { assists: vec![org], ..ruling(lead) };
+    let case = urgent(&mut world);
+    let by_ruling = with(STREET_OFFICE, COURTS);
+    let ruled = case.rule_objection(&by_ruling, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(guard(objects(ruled.clone(), COURTS, &mut world)), "ruling_is_final");
+    assert!(objects(ruled.clone(), URBAN, &mut world).is_ok(), "only the list names it");
+    // Nor while the ruling is reviewed.
+    let in_review = ruled.request_review("wrong_item", &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(guard(objects(in_review, COURTS, &mut world)), "ruling_is_final");
+
+    for lead in [STREET_OFFICE, COURTS] {
+        let case = urgent(&mut world);
+        let case = objects(case, URBAN, &mut world).unwrap().case;
+        world.wait(TimeDelta::hours(1));
+        let ruled = case.rule_objection(&with(lead, URBAN), &world.official(GOVERNMENT)).unwrap();
+        assert!(names(&ruled).contains(&"TaskObjectionRejected"), "{:?}", names(&ruled));
+        let case = ruled.case;
+        let kept = only_task(&case, URBAN);
+        let limit = case.clock(ClockKind::Assist, Some(kept.id)).unwrap();
+        assert!(limit.is_running() && limit.started_at == world.now, "it runs anew");
+        assert_eq!((kept.state, kept.due_at), (TaskState::Issued, Some(limit.due_at)));
+        assert!(!case.clock(ClockKind::Dispatch, Some(kept.id)).unwrap().is_open(), "nobody decides over it");
+        let by_hand =
+            case.clone().decide_assist_objection(kept.id, true, "unclear", &world.official(GOVERNMENT));
+        assert_eq!(guard(by_hand), "not_objected");
+        assert_eq!(violations(&case), Vec::<&str>::new());
+    }
+}
+
 #[test]
 fn a_community_is_asked_to_help_a_department_only_with_what_was_admitted() {
     let mut world = World::new();

@@ -33,7 +33,7 @@ fn what_a_partner_has_done_takes_effect_when_the_last_assist_is_relieved() {
     let command = ObjectTask { task_id: task, ..objection(&case) };
     let case = case.object(command, &world.official(URBAN)).unwrap().case;
     assert!(case.partner_is_done(), "it waits for what comes of that");
-    let accepted = case.decide_assist_objection(task, true, "duty_is_clear", &world.official(STREET_OFFICE));
+    let accepted = case.decide_assist_objection(task, true, "duty_is_clear", &world.official(GOVERNMENT));
     assert_eq!(names(&accepted.unwrap()), ["TaskCancelled", "CaseCompleted", "VerificationStarted"]);
 }
 
@@ -99,6 +99,31 @@ fn time_takes_nothing_away_from_a_partner_that_is_done_and_reminds_who_is_not() 
     let case = with_department(&mut world);
     world.now = case.resolve_clock().unwrap().due_at;
     assert_ne!(world.tick(case).case.lead_org, Some(GROUP));
+}
+
+#[test]
+fn of_a_department_whose_objection_waits_whoever_decides_is_supervised() {
+    let mut world = World::new();
+    let case = waiting(&mut world);
+    let task = called(&case);
+    let command = ObjectTask { task_id: task, ..objection(&case) };
+    let case = case.object(command, &world.official(URBAN)).unwrap().case;
+    let case = case.supervise(1, "leader", Some(task), &world.official(STREET_OFFICE)).unwrap().case;
+    let by_hand = case.supervisions.last().unwrap().id;
+    let case = case.answer_supervision(by_hand, "under_way", None, &world.official(URBAN)).unwrap().case;
+    world.now = case.clock(ClockKind::Dispatch, Some(task)).unwrap().due_at;
+    let late = world.tick(case).case;
+    let known = late.supervisions.iter().find(|known| known.id == by_hand).unwrap();
+    assert_eq!((late.supervised(known), late.rises_at(known)), (URBAN, None), "others are silent, not it");
+    world.now = late.resolve_clock().unwrap().due_at;
+    let late = world.tick(late).case;
+    let overdue = late.supervisions.iter().find(|known| known.clock == Some(ClockKind::Resolve)).unwrap();
+    assert_eq!(late.supervised(overdue), GOVERNMENT);
+    // Kept to it, the department is waited for again.
+    let by_district = world.official(GOVERNMENT);
+    let kept = late.decide_assist_objection(task, false, "duty_is_clear", &by_district).unwrap().case;
+    let overdue = kept.supervisions.iter().find(|known| known.clock == Some(ClockKind::Resolve)).unwrap();
+    assert_eq!(kept.supervised(overdue), URBAN);
 }
 
 #[test]

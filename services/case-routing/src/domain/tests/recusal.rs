@@ -440,6 +440,24 @@ fn whoever_stands_in_during_an_arbitration_finds_the_case() {
 }
 
 #[test]
+fn of_whom_it_complains_is_not_asked_to_decide_over_the_objection_of_an_assist() {
+    let mut world = World::new();
+    let case = world.triaged("nobodys");
+    let choice = sends(Chooser::Dispatcher, URBAN, &[STATION]);
+    let sent = case.dispatch(&choice, &world.official(STREET_OFFICE)).unwrap().case;
+    let task = sent.tasks.iter().find(|task| task.org == STATION).unwrap().id;
+    let command = ObjectTask { task_id: task, ..objection(&sent) };
+    let objected = sent.object(command, &world.official(STATION)).unwrap().case;
+    assert_eq!(objected.asked_orgs(), [STREET_OFFICE], "it sent the task");
+    // Of whom it complains is found out while that waits.
+    let told = takes(&objected, STREET_OFFICE, &mut world).unwrap().case;
+    assert_eq!((told.asked_orgs(), told.is_party(STREET_OFFICE)), (vec![GOVERNMENT], false));
+    let recused = told.clone().decide_assist_objection(task, true, "unclear", &world.official(STREET_OFFICE));
+    assert_eq!(guard(recused), "recused");
+    assert!(told.decide_assist_objection(task, true, "unclear", &world.official(GOVERNMENT)).is_ok());
+}
+
+#[test]
 fn what_is_supervised_by_hand_is_the_leads_as_long_as_somebody_leads() {
     let mut world = World::new();
     let case = Case { complained_of: Some(STATION), ..world.triaged("street_light") };

@@ -79,7 +79,7 @@ fn a_late_assist_is_reminded_and_whoever_leads_hears_of_it() {
 }
 
 #[test]
-fn who_called_a_department_is_reminded_and_supervised_for_its_objection() {
+fn who_leads_the_street_that_whistled_is_reminded_and_supervised_for_the_objection() {
     let mut world = World::new();
     let case = world.in_progress("stairs");
     let command = WhistleCase { orgs: vec![URBAN], report_within: None, reason_code: "joint_work".into() };
@@ -92,16 +92,16 @@ fn who_called_a_department_is_reminded_and_supervised_for_its_objection() {
     let warned = world.tick(case);
     let told = |emitted: &Emitted| match &emitted.event {
         DomainEvent::ClockWarned { clock: ClockKind::Dispatch, task_id, org_id, unit_id, .. } => {
-            (*task_id, *org_id, *unit_id) == (Some(task), STREET_OFFICE, Some(STREET))
+            (*task_id, *org_id, *unit_id) == (Some(task), GOVERNMENT, Some(DISTRICT))
         }
         _ => false,
     };
     assert!(warned.events.iter().any(told), "{:?}", warned.events);
     let late = by(&mut world, warned.case, clock.due_at);
     let known = about(&late, ClockKind::Dispatch);
-    assert_eq!((late.supervised(&known), known.task, known.level), (STREET_OFFICE, Some(task), 1));
-    assert!(late.is_party(STREET_OFFICE), "who has to answer reaches it");
-    let decided = late.decide_assist_objection(task, false, "duty_is_clear", &world.official(STREET_OFFICE));
+    assert_eq!((late.supervised(&known), known.task, known.level), (GOVERNMENT, Some(task), 1));
+    assert!(late.is_party(GOVERNMENT), "who has to answer reaches it");
+    let decided = late.decide_assist_objection(task, false, "duty_is_clear", &world.official(GOVERNMENT));
     assert_eq!(about(&decided.unwrap().case, ClockKind::Dispatch).state, SupervisionState::Cleared);
 }
 

@@ -219,27 +219,37 @@ fn a_department_that_is_called_to_assist_objects_once_and_holds_up_nobody_else()
     }
     assert_eq!(violations(&objected), Vec::<&str>::new());
     assert_eq!(guard(objected.clone().sign(task, &world.official(URBAN))), "task_state");
+    // Whoever has to decide finds it at once.
+    assert!(!case.is_party(GOVERNMENT));
+    assert_eq!((objected.asked_orgs(), objected.is_party(GOVERNMENT)), (vec![GOVERNMENT], true));
 
     world.wait(TimeDelta::hours(1));
     let decide = |case: &Case, accepted, by, world: &mut World| {
         case.clone().decide_assist_objection(task, accepted, "duty_is_clear", &world.official(by))
     };
-    for (by, refused) in [(URBAN, "objector"), (STATION, "sender"), (COURTS, "sender")] {
+    // No street judges its own whistle: who is called objects to the district.
+    let others = [(URBAN, "objector"), (STATION, "sender"), (COURTS, "sender"), (STREET_OFFICE, "sender")];
+    for (by, refused) in others {
         assert_eq!(guard(decide(&objected, true, by, &mut world)), refused);
     }
-    let kept = decide(&objected, false, STREET_OFFICE, &mut world).unwrap();
+    let kept = decide(&objected, false, GOVERNMENT, &mut world).unwrap();
     assert_eq!(names(&kept), ["TaskObjectionRejected"]);
     let kept = kept.case;
-    assert_eq!(task_of(&kept, URBAN).state, TaskState::Issued);
+    assert_eq!((task_of(&kept, URBAN).state, kept.asked_orgs()), (TaskState::Issued, vec![]));
     for kind in kinds {
         let clock = kept.clock(kind, Some(task)).unwrap();
         assert!(clock.is_running() && clock.started_at == world.now, "{kind} anew");
     }
     assert_eq!(violations(&kept), Vec::<&str>::new());
     assert_eq!(guard(kept.clone().object(command.clone(), &world.official(URBAN))), "objected_before");
-    assert_eq!(guard(decide(&kept, true, STREET_OFFICE, &mut world)), "not_objected");
+    assert_eq!(guard(decide(&kept, true, GOVERNMENT, &mut world)), "not_objected");
     let freed = decide(&objected, true, GOVERNMENT, &mut world).unwrap();
     assert_eq!(names(&freed), ["TaskCancelled"]);
+    let reason = freed.timeline[0].reason.clone().unwrap();
+    assert_eq!(reason, Reason::new("assist_relieved").with("reason", "duty_is_clear"));
+    for language in [Language::Chinese, Language::English] {
+        assert!(reason.render(language).contains("duty_is_clear"), "why it was accepted");
+    }
     assert_eq!((freed.case.state, freed.case.excluded_orgs), (case.state, vec![]), "it may still lead");
 
     // Shortly after signing, but not once it is there; in the time that a lead has; and what was asked for is declined.
@@ -258,6 +268,23 @@ fn a_department_that_is_called_to_assist_objects_once_and_holds_up_nobody_else()
     let command = ObjectTask { task_id: order.id, ..objection(&ordered) };
     let objected = ordered.object(command, &world.official(URBAN)).unwrap().case;
     assert_eq!(objected.state, CaseState::Dispatched);
+}
+
+#[test]
+fn the_time_to_report_in_that_a_street_set_holds_after_an_objection_that_failed() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let hour = Limit::new(TimeUnit::CalHour, 1);
+    let soon = WhistleCase { report_within: Some(hour), ..call(&[URBAN]) };
+    let case = case.whistle(&soon, &world.official(STREET_OFFICE)).unwrap().case;
+    let task = task_of(&case, URBAN).id;
+    let command = ObjectTask { task_id: task, ..objection(&case) };
+    let case = case.object(command, &world.official(URBAN)).unwrap().case;
+    world.wait(TimeDelta::minutes(20));
+    let by_district = world.official(GOVERNMENT);
+    let kept = case.decide_assist_objection(task, false, "duty_is_clear", &by_district).unwrap().case;
+    let report = kept.clock(ClockKind::Report, Some(task)).unwrap();
+    assert_eq!((report.limit, report.due_at), (hour, world.now + TimeDelta::hours(1)));
 }
 
 #[test]
