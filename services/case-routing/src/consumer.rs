@@ -1,7 +1,7 @@
 //! What the service does when something happened elsewhere: assignments are shown on their tasks, partners' answers
 //! move the case by the domain's verbs. This service owns the case: news that comes too late changes nothing and is
 //! answered by a withdrawn offer, never by an error. Nor is what the domain refuses: see `News::refused`. What a partner had done in
-//! time is not late, whenever it is heard of.
+//! time is not late, whenever it is heard of, unless it was sent back meanwhile.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -341,14 +341,20 @@ fn decide(
                 Ok(Some(withdrawn(case, *offer, *org, now)))
             }
         }
-        News::Completed { offer, evidence, .. } if is_confirmed(&case, *offer) => {
-            case.social_completed(*offer, evidence, &act)
+        News::Completed { offer, org, evidence } => {
+            let leads = is_confirmed(&case, *offer);
+            // When it was done, not when it is heard: the partner's time may have run out here meanwhile.
+            if !leads && !case.was_done_in_time(*offer, event.time) {
+                Ok(Some(withdrawn(case, *offer, *org, now)))
+            } else if case.was_sent_back_to_partner_since(event.time) {
+                // These hours are void with the rework, and the partner is asked for others.
+                Ok(None)
+            } else if leads {
+                case.social_completed(*offer, evidence, &act)
+            } else {
+                case.social_completed_in_time(*offer, evidence, event.time, &act)
+            }
         }
-        // When it was done, not when it is heard: the partner's time may have run out here meanwhile.
-        News::Completed { offer, evidence, .. } if case.was_done_in_time(*offer, event.time) => {
-            case.social_completed_in_time(*offer, evidence, event.time, &act)
-        }
-        News::Completed { offer, org, .. } => Ok(Some(withdrawn(case, *offer, *org, now))),
     }
 }
 

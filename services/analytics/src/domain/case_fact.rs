@@ -367,7 +367,10 @@ impl CaseFact {
         self.dispatched |= taken.dispatched;
         // Opened again it was done and ended otherwise.
         let stands = self.completed_at == taken.completed_at;
-        if let Some((since, until)) = taken.late_days().filter(|_| !stands) {
+        // What was told of it before the import may have carried the completion, too.
+        let late = taken.late_days().filter(|_| !stands);
+        let late = late.filter(|days| cohort::late_days_before(self).all(|known| known != *days));
+        if let Some((since, until)) = late {
             cohort::add_late(&mut self.late_before, since, until);
         }
         // What the import handed off was not completed at all, and may have been taken back and ended otherwise.

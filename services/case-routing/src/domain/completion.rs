@@ -80,9 +80,9 @@ impl Case {
     }
 
     /// News that a partner's work was done at `done_at`, [in time](Self::was_done_in_time) but heard of when the public service had
-    /// taken over. What was done is on record all the same. Where nobody has begun since, it completes the case; else whoever works
-    /// on that is reminded that it is done. `None`: it was told before, or the case was withdrawn, by which the partner's part is
-    /// settled.
+    /// taken over. What was done is on record all the same. Where nobody has begun since, and nobody else had a part of it
+    /// outstanding, it completes the case; else whoever works on that is reminded that it is done. `None`: it was told before, or
+    /// the case was withdrawn, by which the partner's part is settled.
     ///
     /// # Errors
     /// None in practice: what a partner did is done.

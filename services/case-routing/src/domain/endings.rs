@@ -248,6 +248,7 @@ impl Work<'_> {
     pub(super) fn hand_off(&mut self, line_code: &str) -> Result<()> {
         let in_time = self.end_accept();
         self.enter(CaseState::HandedOff, Trigger::HandOff)?;
+        self.end_overdue_offer("case_handed_off");
         self.cancel_live_tasks("case_handed_off")?;
         let reason = Reason::new("emergency_line").with("line", line_code);
         self.record_plain_routing(RoutingKind::HandedOff, reason.clone());

@@ -32,6 +32,7 @@ impl Case {
         }
         let in_time = work.end_accept();
         work.enter(CaseState::Merged, Trigger::Merge)?;
+        work.end_overdue_offer("case_merged");
         work.cancel_live_tasks("case_merged")?;
         work.stop_all_clocks();
         work.case.merged_into = Some(into);

@@ -2,6 +2,7 @@
 //! binds only when it is confirmed here. Whatever a partner does not do, the public service takes over.
 
 use super::case::{Case, Offer, Task};
+use super::clock::Clock;
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
@@ -118,11 +119,11 @@ impl Case {
     }
 
     /// The offer whose hours the end of the case settles: a partner leads by it, or led until its time was over; what that one had
-    /// done before may not have been heard of yet.
+    /// done before may not have been heard of yet. The closing of a case that was opened again has settled them.
     #[must_use]
     pub fn offer_to_settle(&self) -> Option<&Offer> {
         let confirmed = self.offer.as_ref().filter(|offer| offer.confirmed_at.is_some());
-        confirmed.filter(|offer| offer.ended_at.is_none() || offer.overdue)
+        confirmed.filter(|offer| offer.ended_at.is_none() || (offer.overdue && self.reopen_count == 0))
     }
 
     /// Whether what a partner had done by then was in time, though it leads no more because its time is over.
@@ -130,6 +131,15 @@ impl Case {
     pub fn was_done_in_time(&self, offer_id: OfferId, done_at: Timestamp) -> bool {
         let overdue = self.offer.as_ref().filter(|offer| offer.id == offer_id && offer.overdue);
         overdue.and_then(|offer| offer.ended_at).is_some_and(|ended_at| done_at <= ended_at)
+    }
+
+    /// Whether the work went back to the partner after that: what it told by then is of a result that does not stand.
+    #[must_use]
+    pub fn was_sent_back_to_partner_since(&self, told_at: Timestamp) -> bool {
+        let ended_at = self.offer.as_ref().and_then(|offer| offer.ended_at);
+        let reworked = |clock: &Clock| clock.kind == ClockKind::Rework && clock.started_at > told_at;
+        let leads = |clock: &Clock| ended_at.is_none_or(|ended_at| clock.started_at <= ended_at);
+        self.clocks.iter().any(|clock| reworked(clock) && leads(clock))
     }
 }
 
@@ -208,13 +218,26 @@ impl Work<'_> {
             return;
         };
         self.stop_clock(ClockKind::Offer, None);
+        self.tell_withdrawn(offer_id, partner_org_id, reason_code);
+    }
+
+    /// The case goes where no end of it settles hours: what a partner had done before its time was over does not count.
+    pub(super) fn end_overdue_offer(&mut self, reason_code: &str) {
+        if self.case.offer_to_settle().is_none() {
+            return;
+        }
+        let overdue = self.case.offer.as_mut().filter(|offer| offer.overdue);
+        let Some(offer) = overdue else { return };
+        offer.overdue = false;
+        let (offer_id, partner_org_id) = (offer.id, offer.partner);
+        self.tell_withdrawn(offer_id, partner_org_id, reason_code);
+    }
+
+    fn tell_withdrawn(&mut self, offer_id: OfferId, partner_org_id: OrgId, reason_code: &str) {
         let reason_code = reason_code.to_owned();
         let reason = Reason::new(&reason_code);
-        self.emit(
-            DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code },
-            Some(reason),
-            None,
-        );
+        let event = DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code };
+        self.emit(event, Some(reason), None);
     }
 
     /// Declined or timed out: the next partner, else the public service, else a dispatcher.
@@ -281,7 +304,7 @@ impl Work<'_> {
     }
 
     /// Whether what a partner did until its time was over can be what was done about the case: it is about the same still, nobody
-    /// has begun since, and the partner may lead.
+    /// has begun since, nobody went with the partner's time who had to do a part of it, and the partner may lead.
     pub(super) fn can_be_given_back(&self, offer: &Offer) -> bool {
         let Some(ended_at) = offer.ended_at else { return false };
         let waits = matches!(self.case.state, CaseState::Triaged | CaseState::Dispatched);
@@ -291,7 +314,16 @@ impl Work<'_> {
         let led = |task: &&Task| task.org == offer.partner && task.part == TaskPart::Lead;
         let last = self.case.tasks.iter().rev().find(led);
         let same = last.is_some_and(|task| task.item == self.item_code());
+        let went_with_it = |task: &Task| {
+            let mut clocks = self.case.clocks.iter().filter(|clock| clock.task_id == Some(task.id));
+            // Whoever was called with the takeover was never waited for.
+            task.state == TaskState::Cancelled
+                && task.issued_at < ended_at
+                && clocks.any(|clock| clock.stopped_at == Some(ended_at))
+        };
+        let assist = |task: &&Task| task.part == TaskPart::Assist && task.mandatory;
+        let whole = !self.case.tasks.iter().filter(assist).any(went_with_it);
         let known = self.routes.org(offer.partner).is_some_and(|org| org.in_force(self.now));
-        waits && !begun && !anew && same && known && self.case.complained_of != Some(offer.partner)
+        waits && !begun && !anew && same && whole && known && self.case.complained_of != Some(offer.partner)
     }
 }

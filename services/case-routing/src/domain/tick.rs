@@ -12,6 +12,9 @@ use super::state::Trigger;
 use super::supervision::TOP_LEVEL;
 use super::work::{Act, Decision, Party, Work};
 
+/// Why whoever leads is reminded of an assist.
+pub(super) const ASSIST_OVERDUE: &str = "assist_overdue";
+
 /// One thing that falls due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timer {
@@ -215,7 +218,7 @@ impl Work<'_> {
     fn remind_lead(&mut self, kind: ClockKind, task_id: Option<TaskId>) {
         let late = task_id.and_then(|id| self.case.task(id).ok()).map(|task| task.org);
         if let Some(lead) = self.case.lead_org.filter(|lead| Some(*lead) != late) {
-            self.supervise_org(0, "assist_overdue", Some(kind), task_id, Some(lead));
+            self.supervise_org(0, ASSIST_OVERDUE, Some(kind), task_id, Some(lead));
         }
     }
 

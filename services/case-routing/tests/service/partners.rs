@@ -9,7 +9,7 @@ use chassis::{
     clock::{from_proto, new_id},
     event::Event,
     proto::{
-        case_routing::v1 as pb,
+        case_routing::v1::{self as pb, verification_service_client::VerificationServiceClient},
         staffing::v1::AssignmentOffered,
         volunteer_matching::v1::{SocialAccepted, SocialCompleted, SocialGaveUp},
     },
@@ -17,6 +17,7 @@ use chassis::{
     topology::{Changes, Edge, EdgeKind, OrganizationKind},
 };
 use chrono::TimeDelta;
+use diesel_async::SimpleAsyncConnection as _;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -26,6 +27,9 @@ use crate::{
     mediation::{Dispute, QUARREL, with_committee},
     support::{District, names, request_id},
 };
+
+/// Looks into what the build before it left.
+const SETTLED_OFFERS: &str = include_str!("../../migrations/20261203000210_settled_offers/up.sql");
 
 /// A case that volunteers lead.
 async fn with_volunteers(d: &District) -> pb::Case {
@@ -319,6 +323,40 @@ async fn an_agreement_completes_what_a_partner_leads_without_its_word_or_hours()
     };
     assert!(m.d.hears("volunteer-matching", &case.case_id, &added).await.is_empty());
     assert_eq!(digest(&m.d, "offer").await, settled);
+    {
+        let mut conn = m.d.service.db().conn().await.unwrap();
+        conn.batch_execute("UPDATE offers SET state = 'completed'").await.unwrap();
+        conn.batch_execute(SETTLED_OFFERS).await.unwrap();
+    }
+    assert_eq!(digest(&m.d, "offer").await, settled, "as an earlier build noted it");
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn hours_that_cross_a_rework_complete_nothing_and_those_that_come_after_it_do() {
+    let (m, case, _) = with_group().await;
+    m.agreed(&case, TimeDelta::days(10)).await;
+    let org_id = case.offer.clone().unwrap().partner_org_id;
+    let added = SocialCompleted { org_id, ..completed(&m.d, &case) };
+    let (clock, key) = (m.d.service.clock(), case.case_id.parse().unwrap());
+    let crossing = Event::of("volunteer-matching", clock.now(), key, 3, &added);
+    clock.advance(Duration::from_secs(60));
+    let rework = pb::OrderReworkRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "not_done".into(),
+        ..Default::default()
+    };
+    let mut verifications = VerificationServiceClient::new(m.d.service.call_as(&m.d.verifier()));
+    verifications.order_rework(rework).await.unwrap();
+    m.d.told().await;
+    m.d.service.deliver(crossing).await;
+    assert!(m.d.told().await.is_empty());
+    assert_eq!(m.d.read(&case).await.state(), pb::CaseState::InProgress);
+    assert_eq!(offer_digest(&m.d).await, "confirmed;records=0");
+    let told = names(&m.d.hears("volunteer-matching", &case.case_id, &added).await);
+    assert!(told.contains(&"CaseCompleted".to_owned()), "{told:?}");
+    assert_eq!(m.d.read(&case).await.state(), pb::CaseState::Verifying);
     m.d.service.stop().await;
 }
 

@@ -17,6 +17,7 @@ use tonic::{Request, Response};
 use uuid::Uuid;
 
 use super::{
+    again::again,
     convert, reach,
     verbs::{Accept, Arrive, Finish},
 };
@@ -134,7 +135,8 @@ impl AssignmentService for AssignmentRpc {
         request: Request<DeclineAssignmentRequest>,
     ) -> RpcResult<DeclineAssignmentResponse> {
         let caller = Caller::of(&request)?;
-        Ok(Response::new(self.decline(&caller, request.into_inner()).await?))
+        let request = request.into_inner();
+        Ok(Response::new(again(|| self.decline(&caller, request.clone())).await?))
     }
 
     async fn arrive_on_site(&self, request: Request<ArriveOnSiteRequest>) -> RpcResult<ArriveOnSiteResponse> {

@@ -1,5 +1,6 @@
 //! The gRPC edge of staffing: thin handlers, requests parsed in one place, reach asked of the topology.
 
+mod again;
 mod assign;
 mod assignment;
 mod convert;

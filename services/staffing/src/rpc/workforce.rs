@@ -18,7 +18,7 @@ use proto::staffing::v1::{
 use tonic::{Request, Response};
 use uuid::Uuid;
 
-use super::{convert, reach};
+use super::{again::again, convert, reach};
 use crate::{
     desk::{Desk, Setup, Touch},
     domain::{OrgId, PersonId, Post, PostId, PostKind, PostState, UnitId, Worker, WorkerId},
@@ -252,12 +252,14 @@ impl WorkforceService for WorkforceRpc {
 
     async fn create_worker(&self, request: Request<CreateWorkerRequest>) -> RpcResult<CreateWorkerResponse> {
         let caller = Caller::of(&request)?;
-        Ok(Response::new(self.create_worker(&caller, request.into_inner()).await?))
+        let request = request.into_inner();
+        Ok(Response::new(again(|| self.create_worker(&caller, request.clone())).await?))
     }
 
     async fn end_worker(&self, request: Request<EndWorkerRequest>) -> RpcResult<EndWorkerResponse> {
         let caller = Caller::of(&request)?;
-        Ok(Response::new(self.end_worker(&caller, request.into_inner()).await?))
+        let request = request.into_inner();
+        Ok(Response::new(again(|| self.end_worker(&caller, request.clone())).await?))
     }
 
     async fn list_workers(&self, request: Request<ListWorkersRequest>) -> RpcResult<ListWorkersResponse> {

@@ -249,6 +249,9 @@ pub async fn hold(conn: &mut AsyncPgConnection, workers: &[WorkerId]) -> Result<
     Ok(())
 }
 
+/// Name of the kind in errors of [`as_read`].
+pub const ORGANIZATION: &str = "organization";
+
 /// First half of the keys of the advisory locks under which somebody comes to an organisation (`come` in ASCII).
 const COMING: i32 = 0x636f_6d65;
 
@@ -272,7 +275,8 @@ pub async fn come(conn: &mut AsyncPgConnection, orgs: &[Uuid]) -> Result<()> {
 }
 
 /// Organisations have no other active workers than those that were read, and get none until the transaction ends. `Stale`
-/// where somebody has come since, or is coming. It waits for nobody, because who comes may wait for what is held here.
+/// of [`ORGANIZATION`] where somebody has come since, or is coming. It waits for nobody, because who comes may wait for what is
+/// held here.
 pub async fn as_read(conn: &mut AsyncPgConnection, orgs: &[Uuid], read: &[WorkerId]) -> Result<()> {
     #[derive(QueryableByName)]
     struct Answer {
@@ -301,7 +305,7 @@ pub async fn as_read(conn: &mut AsyncPgConnection, orgs: &[Uuid], read: &[Worker
     if answer.holds {
         return Ok(());
     }
-    Err(Error::stale("organization", orgs.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",")))
+    Err(Error::stale(ORGANIZATION, orgs.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",")))
 }
 
 /// Ends appointments; the seats become vacant. The workers are held already and have nothing in hand any more: `Stale`

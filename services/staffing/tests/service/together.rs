@@ -252,28 +252,35 @@ async fn who_comes_while_nobody_is_found_for_a_task_is_asked_for_it() {
     assert_eq!(holder.grant_id, both[1].grant_id);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_that_is_signed_while_somebody_comes_is_offered_to_them() {
-    let world = World::start().await;
-    let head = Persona::new(Role::StationHead, COMMUNITY).org(STATION);
-    let mut client = world.workforce(&head);
+fn head() -> Persona {
+    Persona::new(Role::StationHead, COMMUNITY).org(STATION)
+}
+
+/// The appointment of somebody by the head of the station, to a post that was made for them.
+async fn appointment(world: &World, next: &Hired) -> CreateWorkerRequest {
     let post = CreatePostRequest {
         request_id: request_id(),
         kind: PostKind::SocialWorker.into(),
         org_id: STATION.to_string(),
         line: String::new(),
     };
-    let post = client.create_post(post).await.unwrap().into_inner().post.unwrap();
-    let mut gate = world.service.db().conn().await.unwrap();
-    gate.batch_execute(&shut("INSERT ON workers")).await.unwrap();
-    let next = newcomer();
-    let appointment = CreateWorkerRequest {
+    let post = world.workforce(&head()).create_post(post).await.unwrap().into_inner().post.unwrap();
+    CreateWorkerRequest {
         request_id: request_id(),
         person_id: next.persona.person_id.to_string(),
         worker_ref: next.persona.actor_ref.clone(),
         post_id: post.post_id,
         ..Default::default()
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_is_signed_while_somebody_comes_is_offered_to_them() {
+    let world = World::start().await;
+    let mut client = world.workforce(&head());
+    let appointment = appointment(&world, &newcomer()).await;
+    let mut gate = world.service.db().conn().await.unwrap();
+    gate.batch_execute(&shut("INSERT ON workers")).await.unwrap();
     let case = Case::new();
     let signed = world.event(case.id, &case.signed(STATION, COMMUNITY, &[]));
     // How often a batch was begun.
@@ -294,4 +301,43 @@ async fn a_task_that_is_signed_while_somebody_comes_is_offered_to_them() {
     appointed.unwrap();
     world.service.wait_for("the offer", async || world.states(case.task).await == [Offered]).await;
     assert_eq!(world.sent().await, ["AssignmentOffered"]);
+}
+
+/// How often somebody has tried to change an assignment, whether that was committed or not.
+const TRIED: &str = "SELECT last_value + is_called::integer AS n FROM tried";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_declines_while_somebody_comes_is_not_refused_and_they_are_asked() {
+    let world = World::start().await;
+    let first = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let case = Case::new();
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &[])).await;
+    let (_, offer) = world.holder(case.task, std::slice::from_ref(&first)).await;
+    let (mut client, next) = (world.workforce(&head()), newcomer());
+    let appointment = appointment(&world, &next).await;
+    let mut gate = world.service.db().conn().await.unwrap();
+    let count = "CREATE SEQUENCE tried;
+         CREATE FUNCTION count_try() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM nextval(''tried''); RETURN NULL; END';
+         CREATE TRIGGER count_try AFTER UPDATE ON assignments FOR EACH STATEMENT EXECUTE FUNCTION count_try()";
+    gate.batch_execute(count).await.unwrap();
+    gate.batch_execute(&shut("INSERT ON workers")).await.unwrap();
+    let before = number(&world, TRIED).await;
+    let declining = async {
+        // Somebody is there, which nobody sees yet.
+        world.service.wait_for("the appointment waits", async || waiting(&world).await == 1).await;
+        world.decline(&first, &offer.assignment_id).await
+    };
+    let opening = async {
+        let again = async || number(&world, TRIED).await >= before + 2;
+        world.service.wait_for("the decline is tried again", again).await;
+        gate.batch_execute(OPEN).await.unwrap();
+    };
+    let (appointed, declined, ()) = tokio::join!(client.create_worker(appointment), declining, opening);
+    appointed.unwrap();
+    declined.unwrap();
+    assert_eq!(world.states(case.task).await, [Offered, Declined]);
+    let both = [first, next];
+    let (holder, _) = world.holder(case.task, &both).await;
+    assert_eq!(holder.grant_id, both[1].grant_id);
 }

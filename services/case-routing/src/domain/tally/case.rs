@@ -8,6 +8,7 @@ use super::super::clock::Clock;
 use super::super::codes::*;
 use super::super::event::{TimelineEntry, Timestamp};
 use super::super::ids::PersonRef;
+use super::super::tick::ASSIST_OVERDUE;
 use super::life::Life;
 use super::{Tally, is_closed, stopped};
 
@@ -276,9 +277,10 @@ fn ended_at(case: &Case, life: &Life) -> Option<Timestamp> {
 }
 
 /// Whether it may have been issued as a reminder, which is none, and raised by somebody since. Clocks issue reminders about
-/// assists only.
+/// assists only: of their own limit, or to whoever leads of an invitation that nobody signs for.
 fn may_have_been_a_reminder(supervision: &Supervision) -> bool {
-    supervision.level > 0 && matches!(supervision.clock, None | Some(ClockKind::Assist))
+    let about_assist = matches!(supervision.clock, None | Some(ClockKind::Assist));
+    supervision.level > 0 && (about_assist || supervision.reason_code == ASSIST_OVERDUE)
 }
 
 /// When it was closed here for the first time, and whether that was it: nothing was sent back before, nor was it opened again

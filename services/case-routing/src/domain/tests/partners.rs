@@ -295,6 +295,54 @@ fn whoever_has_begun_is_reminded_that_a_partner_had_done_it_in_time_and_its_hour
     let opened = closed.case.reopen("new_facts", &world.resident()).unwrap().case;
     assert_eq!(opened.clone().social_completed_in_time(offer, &[], done_at, &world.system()).unwrap(), None);
     assert_eq!(opened.lead_org, Some(STATION));
+    // Its hours count, whatever becomes of that one.
+    let withdrawn = opened.withdraw("no_longer_needed", None, &world.resident()).unwrap();
+    assert_eq!(settled(&withdrawn), None);
+}
+
+#[test]
+fn what_a_department_was_called_for_is_not_done_by_what_a_partner_had_done_in_time() {
+    let mut world = World::new();
+    let case = with_department(&mut world);
+    let task = called(&case);
+    let command = ObjectTask { task_id: task, ..objection(&case) };
+    let contested = case.clone().object(command, &world.official(URBAN)).unwrap().case;
+    let decided =
+        contested.clone().decide_assist_objection(task, true, "duty_clear", &world.official(STREET_OFFICE));
+    let relieved = decided.unwrap().case;
+    let done_at = world.now + TimeDelta::hours(1);
+    world.now = case.lead().unwrap().due_at.unwrap();
+    let [case, contested, relieved] = [case, contested, relieved].map(|case| world.tick(case).case);
+    world.wait(TimeDelta::minutes(5));
+    for late in [case, contested] {
+        assert_eq!(late.task(task).unwrap().state, TaskState::Cancelled, "it goes with the partner");
+        let told = heard(&mut world, &late, done_at);
+        assert_eq!(names(&told), ["SupervisionIssued"], "whoever leads hears of it and sees to the rest");
+        assert_eq!((told.case.state, told.case.lead_org), (CaseState::Dispatched, Some(STATION)));
+    }
+    // Whose part ended before is not waited for.
+    assert_eq!(heard(&mut world, &relieved, done_at).case.state, CaseState::Verifying);
+}
+
+#[test]
+fn what_a_partner_told_before_its_work_was_sent_back_is_of_the_result_before() {
+    let mut world = World::new();
+    let case = world.with_partner();
+    let (offer, told_at) = (case.offer.clone().unwrap().id, world.now);
+    assert!(!case.was_sent_back_to_partner_since(told_at));
+    let case = case.social_completed(offer, &[], &world.system()).unwrap().unwrap().case;
+    world.wait(TimeDelta::minutes(5));
+    let case = case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
+    assert!(case.was_sent_back_to_partner_since(told_at));
+    assert!(!case.was_sent_back_to_partner_since(world.now), "the result that comes next");
+    // It was not the partner's any more that went back to whoever led after it.
+    let (case, done_at) = taken_over(&mut world);
+    let task = case.lead_task.unwrap();
+    let signed = case.sign(task, &world.official(STATION)).unwrap().case;
+    let contacted = signed.contact(ContactMethod::Phone, &world.official(STATION)).unwrap().case;
+    let done = world.complete(contacted);
+    let case = done.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
+    assert!(!case.was_sent_back_to_partner_since(done_at));
 }
 
 #[test]
@@ -313,4 +361,30 @@ fn the_end_of_a_case_settles_what_a_partner_may_have_done_before_anybody_hears_o
     assert!(!case.was_done_in_time(offer, now));
     let withdrawn = case.withdraw("no_longer_needed", None, &world.resident()).unwrap();
     assert_eq!(settled(&withdrawn), None);
+}
+
+#[test]
+fn hours_that_no_end_of_a_case_would_settle_are_withdrawn_when_it_is_merged_or_handed_off() {
+    let mut world = World::new();
+    let (case, done_at) = taken_over(&mut world);
+    let offer = case.offer.clone().unwrap().id;
+    let case = case.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
+    let into = CaseId(world.fresh());
+    let merged = case.clone().merge(into, &world.official(STATION)).unwrap();
+    let gone = case.hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap();
+    for (ended, event, why) in
+        [(merged, "CaseMerged", "case_merged"), (gone, "CaseHandedOff", "case_handed_off")]
+    {
+        assert_eq!(names(&ended), ["CaseOfferWithdrawn", event]);
+        let DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code } = &ended.events[0].event
+        else {
+            panic!()
+        };
+        assert_eq!((*offer_id, *partner_org_id, reason_code.as_str()), (offer, GROUP, why));
+        let (record, _) = CaseRecord::after(None, ended.clone());
+        assert_eq!(record.pending.offers[&offer].1, OfferState::Withdrawn);
+        let case = ended.case;
+        assert!(!case.was_done_in_time(offer, done_at), "what is heard of afterwards is too late");
+        assert_eq!((case.offer_to_settle(), violations(&case)), (None, Vec::new()));
+    }
 }

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use super::super::*;
+use super::tally::{Both, goes_on};
 use super::world::*;
 
 /// What time has brought by an instant.
@@ -127,6 +128,25 @@ fn nobody_supervises_a_partner_for_an_invitation_that_it_has_not_answered() {
     assert_eq!(guard(supervise(&case, &mut world)), "only_invited");
     let signed = case.sign(invited, &world.official(GROUP)).unwrap().case;
     assert!(supervise(&signed, &mut world).is_ok(), "it has said yes");
+
+    // Of one that somebody has raised it is not held that it was a reminder.
+    let (register, route) = (world.register(), sends(Chooser::Window, STREET_OFFICE, &[GROUP]));
+    let command = IntakeCase { register, triage: triage("street_light"), route };
+    let sent = Case::intake(command, &world.official(STATION)).unwrap();
+    let mut both = Both::begin(world.now, sent);
+    let lead = both.case.lead_task.unwrap();
+    let invited = both.case.tasks.iter().find(|task| task.org == GROUP).unwrap().id;
+    goes_on(&mut both, &mut world, official(STREET_OFFICE), |case, act| case.sign(lead, act));
+    world.now = both.case.clock(ClockKind::Sign, Some(invited)).unwrap().due_at;
+    let reminded = world.tick(both.case.clone());
+    both.take(world.now, reminded);
+    both.check();
+    let reminder = about(&both.case, ClockKind::Sign).id;
+    goes_on(&mut both, &mut world, official(GOVERNMENT), |case, act| {
+        case.escalate_supervision(reminder, "leader", act)
+    });
+    assert_eq!(about(&both.case, ClockKind::Sign).level, 1);
+    assert!(both.text().contains("supervisions=?"), "{}", both.text());
 
     // One that an earlier release sent a case loses it by its silence.
     let mut case = world.dispatched("street_light");
