@@ -23,7 +23,7 @@ use diesel::{
     QueryableByName,
     sql_types::{BigInt, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use proto::{
     analytics::v1::{Count, GetBoardRequest, GetBoardResponse},
     case_routing::v1::{ClosedCode, DeliveryMode},
@@ -310,16 +310,10 @@ fn late(since: &str, until: &str) -> Vec<Story> {
 }
 
 /// What is counted of the stock for these cells before a day, and how many rows of which rollups that reads.
-async fn stock_of(conn: &mut AsyncPgConnection, cells: &Selection, end: NaiveDate) -> (Counters, Rows) {
-    conn.batch_execute("BEGIN; SET LOCAL enable_seqscan = off").await.unwrap();
-    let before = rows_read(conn).await;
-    let counters = stock::until(conn, cells, end).await.unwrap();
-    let mut read = rows_read(conn).await;
-    conn.batch_execute("COMMIT").await.unwrap();
-    for (table, rows) in before {
-        *read.entry(table).or_default() -= rows;
-    }
-    read.retain(|table, rows| table.ends_with("rollups") && *rows != 0);
+async fn stock_of(conn: &mut AsyncPgConnection, cells: &Selection, end: NaiveDate) -> (Counters, RowsRead) {
+    let ask = async |conn: &mut AsyncPgConnection| stock::until(conn, cells, end).await.unwrap();
+    let (counters, mut read) = rows_read(conn, ask).await;
+    read.retain(|table, _| table.ends_with("rollups"));
     (counters, read)
 }
 
