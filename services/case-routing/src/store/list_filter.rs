@@ -10,7 +10,8 @@ use uuid::{Builder, Uuid};
 
 use super::{
     list_texts::{
-        ALL, ARCHIVED, BY_ASKED, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, OPEN, Texts,
+        ALL, ARCHIVED, ARCHIVED_OF_LINE, ARCHIVED_OF_STREET, BY_ASKED, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER,
+        BY_REQUESTER, BY_STREET, OPEN, Texts,
     },
     rows::never,
 };
@@ -235,18 +236,18 @@ impl CaseFilter {
         if let Some(item) = &self.item_code {
             return (BY_ITEM, Some(item.clone()));
         }
-        if !self.states.is_empty() && self.states.iter().all(|state| *state == CaseState::Archived) {
-            return (ARCHIVED, None);
-        }
+        // The oldest of a street or a line: by its index years of others would be read first.
+        let kept = |state: &CaseState| *state == CaseState::Archived;
+        let archived = !self.states.is_empty() && self.states.iter().all(kept);
         if let Some(street) = self.street {
-            return (BY_STREET, Some(street.to_string()));
+            return (if archived { ARCHIVED_OF_STREET } else { BY_STREET }, Some(street.to_string()));
         }
         let line = reach.lines.as_slice().first().cloned().flatten();
         let same = reach.lines.iter().all(|other| *other == line);
         if let Some(line) = line.filter(|_| same && reach.orgs.is_empty() && reach.requester.is_none()) {
-            return (BY_LINE, Some(line));
+            return (if archived { ARCHIVED_OF_LINE } else { BY_LINE }, Some(line));
         }
-        (ALL, None)
+        (if archived { ARCHIVED } else { ALL }, None)
     }
 
     /// Where no index alone leads there, those that together hold all that is asked for, and what each is looked up by: for an
@@ -367,10 +368,26 @@ mod tests {
     fn archived_cases_alone_are_led_to_by_themselves() {
         let reach = ReachFilter { all: true, ..ReachFilter::default() };
         let all = CaseFilter { reach, ..CaseFilter::default() };
-        let of = |states: &[CaseState]| CaseFilter { states: states.to_vec(), ..all.clone() }.driver().0;
-        assert_eq!(of(&[CaseState::Archived]), ARCHIVED);
-        assert_eq!(of(&[CaseState::Archived, CaseState::Closed]), ALL);
-        assert_eq!(of(&[]), ALL);
-        assert_eq!(of(&[CaseState::Dispatched]), OPEN);
+        let street = CaseFilter { street: Some(Uuid::from_u128(2)), ..all.clone() };
+        let reach = ReachFilter {
+            units: vec![Uuid::from_u128(1)],
+            lines: vec![Some("housing".to_owned())],
+            ..ReachFilter::default()
+        };
+        let line = CaseFilter { reach, ..CaseFilter::default() };
+        for (filter, archived, others) in [
+            (all, ARCHIVED, ALL),
+            (street, ARCHIVED_OF_STREET, BY_STREET),
+            (line, ARCHIVED_OF_LINE, BY_LINE),
+        ] {
+            let of = |states: &[CaseState]| {
+                let filter = CaseFilter { states: states.to_vec(), ..filter.clone() };
+                filter.driver().0
+            };
+            assert_eq!(of(&[CaseState::Archived]), archived);
+            assert_eq!(of(&[CaseState::Archived, CaseState::Closed]), others);
+            assert_eq!(of(&[]), others);
+            assert_eq!(of(&[CaseState::Dispatched]), OPEN);
+        }
     }
 }

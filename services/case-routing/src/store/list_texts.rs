@@ -80,26 +80,32 @@ macro_rules! newest {
 }
 
 /// What the next 20,000 cases of an index hold, and behind that, where it does not fill the page and there are more, the last that was
-/// looked at. The server reads the parts of a UNION ALL in turn, and the second only where the first leaves room.
+/// looked at: the 20,000th of `$ids`. The server reads the parts of a UNION ALL in turn, and the second only where the first leaves
+/// room.
 macro_rules! bounded {
-    ($from:expr, $where:expr, $key:literal, $beyond:literal, $way:literal) => {
+    (
+        ($from:expr, $where:expr, $key:literal),
+        ($ids:expr, $of:expr, $id:literal),
+        $beyond:literal,
+        $way:literal
+    ) => {
         concat!(
             "(",
             looked_through!($from, $where, $key, $beyond, $way, 20000),
             ") UNION ALL (SELECT l.held, 0::bigint, 'epoch'::timestamptz, NULL::timestamptz, NULL::text, true \
              FROM (SELECT ",
-            $key,
+            $id,
             " AS held FROM ",
-            $from,
+            $ids,
             " WHERE ",
-            $where,
+            $of,
             " AND ",
-            $key,
+            $id,
             $beyond,
             "$1 AND ",
-            $key,
+            $id,
             " BETWEEN $18 AND $19 ORDER BY ",
-            $key,
+            $id,
             $way,
             " OFFSET 19999 LIMIT 1) l) LIMIT $2"
         )
@@ -123,13 +129,50 @@ macro_rules! ordered {
 /// The texts of an index that holds a whole history.
 macro_rules! history {
     ($from:expr, $where:expr) => {
-        history!($from, $from, $where, "c.case_id")
-    };
-    ($newest:expr, $oldest:expr, $where:expr, $key:literal) => {
         [
-            bounded!($newest, $where, $key, " < ", " DESC"),
-            bounded!($oldest, $where, $key, " > ", ""),
-            newest!($newest, $where, $key),
+            bounded!(($from, $where, "c.case_id"), ($from, $where, "c.case_id"), " < ", " DESC"),
+            bounded!(($from, $where, "c.case_id"), ($from, $where, "c.case_id"), " > ", ""),
+            newest!($from, $where, "c.case_id"),
+        ]
+    };
+}
+
+/// The ids that a table apart from the cases has, in their order.
+macro_rules! ids {
+    ($select:literal, $table:literal, $where:literal, $beyond:literal, $way:literal) => {
+        concat!(
+            "(",
+            $select,
+            " case_id AS held FROM ",
+            $table,
+            " WHERE ",
+            $where,
+            " AND case_id",
+            $beyond,
+            "$1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id",
+            $way,
+            ") t "
+        )
+    };
+}
+
+/// The texts of such a table that holds a whole history, with how its ids lead to the cases. Where the piece ends the ids say alone.
+macro_rules! apart {
+    ($select:literal, $table:literal, $where:literal, $cases:literal, $key:literal) => {
+        [
+            bounded!(
+                (concat!(ids!($select, $table, $where, " < ", " DESC"), $cases), "true", $key),
+                (ids!($select, $table, $where, " < ", " DESC"), "true", "t.held"),
+                " < ",
+                " DESC"
+            ),
+            bounded!(
+                (concat!(ids!($select, $table, $where, " > ", ""), $cases), "true", $key),
+                (ids!($select, $table, $where, " > ", ""), "true", "t.held"),
+                " > ",
+                ""
+            ),
+            newest!(concat!(ids!($select, $table, $where, " < ", " DESC"), $cases), "true", $key),
         ]
     };
 }
@@ -141,20 +184,11 @@ pub const BY_REQUESTER: Texts = ordered!("cases c", "c.requester_id = $9::uuid")
 /// The cases of an organisation in a table that has it first and the case next, maybe several times.
 macro_rules! of_org {
     ($table:literal) => {
-        history!(
-            concat!(
-                "(SELECT DISTINCT ON (case_id) case_id AS held FROM ",
-                $table,
-                " WHERE org_id = $9::uuid AND case_id < $1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id DESC) t \
-                 JOIN cases c ON c.case_id = t.held"
-            ),
-            concat!(
-                "(SELECT DISTINCT ON (case_id) case_id AS held FROM ",
-                $table,
-                " WHERE org_id = $9::uuid AND case_id > $1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id) t \
-                 JOIN cases c ON c.case_id = t.held"
-            ),
-            "true",
+        apart!(
+            "SELECT DISTINCT ON (case_id)",
+            $table,
+            "org_id = $9::uuid",
+            "JOIN cases c ON c.case_id = t.held",
             "c.case_id"
         )
     };
@@ -164,14 +198,20 @@ pub const BY_ORG: Texts = of_org!("tasks");
 pub const BY_ASKED: Texts = of_org!("asked");
 /// The archived cases, which are the oldest. `OFFSET 0` has each looked up by itself: merged with all cases in their order, years of
 /// others would be read first.
-pub const ARCHIVED: Texts = history!(
-    "(SELECT case_id AS held FROM archived WHERE case_id < $1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id DESC) t \
-     CROSS JOIN LATERAL (SELECT * FROM cases WHERE cases.case_id = t.held OFFSET 0) c",
-    "(SELECT case_id AS held FROM archived WHERE case_id > $1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id) t \
-     CROSS JOIN LATERAL (SELECT * FROM cases WHERE cases.case_id = t.held OFFSET 0) c",
-    "$9 IS NULL",
-    "t.held"
-);
+macro_rules! archived {
+    ($where:literal) => {
+        apart!(
+            "SELECT",
+            "archived",
+            $where,
+            "CROSS JOIN LATERAL (SELECT * FROM cases WHERE cases.case_id = t.held OFFSET 0) c",
+            "t.held"
+        )
+    };
+}
+pub const ARCHIVED: Texts = archived!("$9 IS NULL");
+pub const ARCHIVED_OF_STREET: Texts = archived!("street_id = $9::uuid");
+pub const ARCHIVED_OF_LINE: Texts = archived!("line = $9");
 pub const BY_RECEIVER: Texts = history!("cases c", "c.first_receiver_org_id = $9::uuid");
 pub const BY_STREET: Texts = history!("cases c", "c.street_id = $9::uuid");
 pub const BY_LINE: Texts = history!("cases c", "c.line = $9");

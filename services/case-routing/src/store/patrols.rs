@@ -183,25 +183,22 @@ pub struct Wanted<'a> {
 }
 
 /// A page, newest first. Each kind of question has its own statement, so that each has its index: of a grid; of communities and the
-/// own, a page of each.
+/// own, a page of each, of which the index itself gives the ids. What they are is looked up of those alone that are left, and `OFFSET 0`
+/// has each looked up by itself, however many were ever walked.
 pub async fn list(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Vec<Patrol>> {
     const OF_GRID: &str = patrols!(
         "WHERE grid_code = $4 AND (unit_id = ANY($1) OR person_id = $2) AND ($3 IS NULL OR unit_id = ANY($3)) \
          AND patrol_id < $5 ORDER BY patrol_id DESC LIMIT $6"
     );
     const REACHED: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM ((",
-        patrols!(
-            "WHERE person_id = $2 AND ($3 IS NULL OR unit_id = ANY($3)) AND patrol_id < $5 \
-             ORDER BY patrol_id DESC LIMIT $6"
-        ),
-        ") UNION (SELECT ",
-        columns!(),
-        " FROM unnest($1) AS u (id) CROSS JOIN LATERAL (",
-        patrols!("WHERE unit_id = u.id AND patrol_id < $5 ORDER BY patrol_id DESC LIMIT $6"),
-        ") AS f WHERE $3 IS NULL OR u.id = ANY($3))) AS found WHERE $4 IS NULL ORDER BY patrol_id DESC LIMIT $6"
+        "SELECT p.* FROM (SELECT reached.patrol_id FROM ((SELECT patrol_id FROM patrols \
+         WHERE person_id = $2 AND ($3 IS NULL OR unit_id = ANY($3)) AND patrol_id < $5 \
+         ORDER BY patrol_id DESC LIMIT $6) UNION (SELECT f.patrol_id FROM unnest($1) AS u (id) \
+         CROSS JOIN LATERAL (SELECT patrol_id FROM patrols WHERE unit_id = u.id AND patrol_id < $5 \
+         ORDER BY patrol_id DESC LIMIT $6) AS f WHERE $3 IS NULL OR u.id = ANY($3))) AS reached \
+         WHERE $4 IS NULL ORDER BY reached.patrol_id DESC LIMIT $6) AS found CROSS JOIN LATERAL (",
+        patrols!("WHERE patrols.patrol_id = found.patrol_id OFFSET 0"),
+        ") AS p ORDER BY found.patrol_id DESC"
     );
     let text = if wanted.grid.is_some() { OF_GRID } else { REACHED };
     Ok(cached(text)
@@ -407,19 +404,18 @@ mod tests {
     use super::*;
     use crate::App;
 
-    /// 5,000 patrols in the order of their numbers; the 60 oldest by another person, in another community and grid.
+    /// 5,000 patrols in the order of their numbers: the 60 oldest in one community and grid, by one person; the others in 500 of each.
     const HISTORY: &str = "
         INSERT INTO patrols (patrol_id, grid_code, unit_id, place_path, person_id, org_id, walking, started_at, ended_at, forgotten,
             finding_count, solved_count, duplicate_count)
-        SELECT lpad(to_hex(n), 32, '0')::uuid, CASE WHEN n <= 60 THEN '420103005001001' ELSE '420103005002001' END,
-            lpad(CASE WHEN n <= 60 THEN 'a1' ELSE 'a2' END, 32, '0')::uuid, '{}',
-            lpad(CASE WHEN n <= 60 THEN 'c1' ELSE 'c2' END, 32, '0')::uuid, lpad('b1', 32, '0')::uuid, false, now(), now(), false,
-            0, 0, 0
-        FROM generate_series(1, 5000) n;
-        ANALYZE patrols;";
+        SELECT lpad(to_hex(n), 32, '0')::uuid,
+            CASE WHEN n <= 60 THEN '420103005001001' ELSE '420103005002' || lpad((n % 500)::text, 3, '0') END,
+            lpad(CASE WHEN n <= 60 THEN 'a1' ELSE to_hex(4096 + n % 500) END, 32, '0')::uuid, '{}',
+            lpad(CASE WHEN n <= 60 THEN 'c1' ELSE to_hex(8192 + n % 500) END, 32, '0')::uuid, lpad('b1', 32, '0')::uuid, false,
+            now(), now(), false, 0, 0, 0
+        FROM generate_series(1, 5000) n;";
 
     const HERE: &[Uuid] = &[Uuid::from_u128(0xa1)];
-    const BOTH: &[Uuid] = &[Uuid::from_u128(0xa1), Uuid::from_u128(0xa2)];
 
     fn wanted(units: &[Uuid], person: Uuid) -> Wanted<'_> {
         Wanted { units, person, within: None, grid: None, below: Uuid::max(), limit: 51 }
@@ -431,15 +427,20 @@ mod tests {
         let db = test.connect(App::NAME, Clock::system()).await.unwrap();
         let mut conn = db.conn().await.unwrap();
         conn.batch_execute(HISTORY).await.unwrap();
+        // By itself: not in a transaction. What it has seen an index answers alone.
+        conn.batch_execute("VACUUM (ANALYZE) patrols").await.unwrap();
+        let others = (0..500).map(|n| Uuid::from_u128(0x1000 + n));
+        let everywhere: Vec<Uuid> = HERE.iter().copied().chain(others).collect();
         let (walker, nobody) = (Uuid::from_u128(0xc1), Uuid::from_u128(0xff));
         for (wanted, newest) in [
             (wanted(HERE, nobody), 60),
             (wanted(&[], walker), 60),
             (wanted(HERE, walker), 60),
-            (wanted(BOTH, walker), 5_000),
-            (Wanted { within: Some(HERE), ..wanted(BOTH, nobody) }, 60),
+            (wanted(&everywhere, walker), 5_000),
+            (Wanted { below: Uuid::from_u128(71), ..wanted(&everywhere, walker) }, 70),
+            (Wanted { within: Some(HERE), ..wanted(&everywhere, nobody) }, 60),
             (Wanted { within: Some(HERE), ..wanted(&[], walker) }, 60),
-            (Wanted { grid: Some("420103005001001"), ..wanted(BOTH, nobody) }, 60),
+            (Wanted { grid: Some("420103005001001"), ..wanted(&everywhere, nobody) }, 60),
             (Wanted { grid: Some("420103005001001"), within: Some(HERE), ..wanted(&[], walker) }, 60),
         ] {
             let ask = async |conn: &mut AsyncPgConnection| list(conn, &wanted).await.unwrap();
@@ -451,7 +452,7 @@ mod tests {
         }
         let below = Wanted { below: Uuid::from_u128(3), ..wanted(HERE, nobody) };
         assert_eq!(list(&mut conn, &below).await.unwrap().len(), 2, "behind the last of the page before");
-        let elsewhere = Wanted { within: Some(HERE), ..wanted(&BOTH[1..], nobody) };
+        let elsewhere = Wanted { within: Some(HERE), ..wanted(&everywhere[1..], nobody) };
         assert!(list(&mut conn, &elsewhere).await.unwrap().is_empty());
     }
 }
