@@ -375,11 +375,9 @@ mod tests {
             ..ReachFilter::default()
         };
         let line = CaseFilter { reach, ..CaseFilter::default() };
-        for (filter, archived, others) in [
-            (all, ARCHIVED, ALL),
-            (street, ARCHIVED_OF_STREET, BY_STREET),
-            (line, ARCHIVED_OF_LINE, BY_LINE),
-        ] {
+        for (filter, archived, others) in
+            [(all, ARCHIVED, ALL), (street, ARCHIVED_OF_STREET, BY_STREET), (line, ARCHIVED_OF_LINE, BY_LINE)]
+        {
             let of = |states: &[CaseState]| {
                 let filter = CaseFilter { states: states.to_vec(), ..filter.clone() };
                 filter.driver().0

@@ -376,7 +376,8 @@ fn hours_that_no_end_of_a_case_would_settle_are_withdrawn_when_it_is_merged_or_h
         [(merged, "CaseMerged", "case_merged"), (gone, "CaseHandedOff", "case_handed_off")]
     {
         assert_eq!(names(&ended), ["CaseOfferWithdrawn", event]);
-        let DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code } = &ended.events[0].event
+        let DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code } =
+            &ended.events[0].event
         else {
             panic!()
         };
