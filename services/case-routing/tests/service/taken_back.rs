@@ -265,7 +265,7 @@ async fn a_referral_that_waits_for_a_day_because_its_system_is_paused_is_somebod
 }
 
 #[tokio::test]
-async fn while_real_time_is_wrong_nobody_is_reminded_of_what_may_not_have_waited_for_a_day() {
+async fn while_real_time_is_wrong_nobody_is_reminded_and_nothing_is_forgotten() {
     let clock = Clock::fixed(monday()).ahead_by(Duration::from_secs(90));
     let world = World::of(District::at(clock).await, "", pb::ExchangeDirection::Both).await;
     let world = world.with_mapping().await;
@@ -273,15 +273,28 @@ async fn while_real_time_is_wrong_nobody_is_reminded_of_what_may_not_have_waited
     let ticket = referred(&world).await;
     world.pushes(world.ticket("WH-1")).await.unwrap();
     world.d.service.clock().advance(Duration::from_secs(25 * 3_600));
-    // What was delivered long ago is forgotten right before each look at what is stuck: the first of two is over by then.
-    for left in [3, 2] {
-        let old = "UPDATE ticket_changes SET delivered_at = '2000-01-01' WHERE seq = (SELECT min(seq) \
-                   FROM ticket_changes WHERE kind = 'state')";
-        world.d.service.db().conn().await.unwrap().batch_execute(old).await.unwrap();
-        let states = "SELECT count(*) AS n FROM ticket_changes WHERE kind = 'state'";
-        world.d.service.wait_for("it is forgotten", async || world.count(states).await == left).await;
-    }
-    assert_eq!(reminders(&world, &ticket.case_id).await, []);
+    let old = "UPDATE ticket_changes SET delivered_at = '2000-01-01' WHERE kind = 'state'";
+    world.d.service.db().conn().await.unwrap().batch_execute(old).await.unwrap();
+    let states = "SELECT count(*) AS n FROM ticket_changes WHERE kind = 'state'";
+    let forgotten = async || world.count(states).await < 4;
+    assert!(!forgotten().await);
+    let decided = async || forgotten().await || !reminders(&world, &ticket.case_id).await.is_empty();
+    let waited = tokio::time::timeout(Duration::from_secs(1), world.d.service.wait_for("either", decided));
+    assert!(waited.await.is_err(), "who knows whether it has waited for a day, and that for ninety");
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn while_real_time_is_wrong_nothing_is_posted_that_another_replica_may_have_in_hand() {
+    let http = TestHttp::start(|_| Reply::status(200)).await;
+    let clock = Clock::fixed(monday()).ahead_by(Duration::from_secs(90));
+    let world = World::of(District::at(clock).await, &http.url("/"), pb::ExchangeDirection::Out).await;
+    let world = world.with_mapping().await;
+    let ticket = referred(&world).await;
+    let posted = async || !http.received().is_empty();
+    let waited = tokio::time::timeout(Duration::from_secs(1), world.d.service.wait_for("a post", posted));
+    assert!(waited.await.is_err());
+    assert_eq!(shown(&world, &ticket.case_id).await.waiting_count, 1, "it waits");
     world.d.service.stop().await;
 }
 

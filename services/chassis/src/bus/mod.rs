@@ -8,7 +8,7 @@ mod reach;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-pub(crate) use self::reach::{Aside, Reach};
+pub(crate) use self::reach::{Aside, Reach, Trouble};
 pub use self::{
     in_process::{Faults, InProcess},
     rabbit::{RabbitConfig, RabbitMq},

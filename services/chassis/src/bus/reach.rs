@@ -42,6 +42,42 @@ impl Reach {
     }
 }
 
+/// Since when the bus is of no use to who holds a lease, if it is.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    unreached_since: Option<Instant>,
+    /// What is handed to it does not get through.
+    failing_since: Option<Instant>,
+}
+
+impl Trouble {
+    /// It is reached from now on, or is not. While it was not, nothing could get through: that is no failure any more of a bus that
+    /// is back. What failed before counts on, or one that comes and goes would begin anew each time.
+    pub(crate) fn reached(&mut self, reached: bool, now: Instant) {
+        if !reached {
+            self.unreached_since.get_or_insert(now);
+        } else if let Some(unreached) = self.unreached_since.take() {
+            let without = |failing: Instant| failing + now.duration_since(unreached.max(failing));
+            self.failing_since = self.failing_since.map(without);
+        }
+    }
+
+    /// What was handed to it did not get through.
+    pub(crate) fn failed(&mut self, now: Instant) {
+        self.failing_since.get_or_insert(now);
+    }
+
+    /// Something got through, or is not to be judged by what did before.
+    pub(crate) fn worked(&mut self) {
+        self.failing_since = None;
+    }
+
+    /// Since when.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        [self.unreached_since, self.failing_since].into_iter().flatten().min()
+    }
+}
+
 /// Standing aside.
 #[derive(Debug)]
 pub(crate) struct Aside {
@@ -83,6 +119,31 @@ mod tests {
         assert!(!aside.is_over(false) && aside.is_over(true));
         assert!(Aside::for_others(hour, false).is_over(true));
         assert!(Aside::for_others(Duration::ZERO, true).is_over(true));
+    }
+
+    #[test]
+    fn an_outage_is_no_failure_once_it_is_over_and_failures_outlast_a_bus_that_comes_and_goes() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut trouble = Trouble::default();
+        trouble.reached(true, at(0));
+        assert_eq!(trouble.since(), None);
+        trouble.failed(at(0));
+        trouble.reached(false, at(1));
+        trouble.failed(at(2));
+        assert_eq!(trouble.since(), Some(at(0)));
+        trouble.reached(true, at(9));
+        assert_eq!(trouble.since(), Some(at(8)), "it has failed for a second without being away");
+        trouble.reached(false, at(10));
+        trouble.reached(true, at(12));
+        assert_eq!(trouble.since(), Some(at(10)), "and for two by now");
+        trouble.worked();
+        assert_eq!(trouble.since(), None);
+        trouble.reached(false, at(20));
+        trouble.failed(at(21));
+        assert_eq!(trouble.since(), Some(at(20)));
+        trouble.reached(true, at(25));
+        assert_eq!(trouble.since(), Some(at(25)), "it may fail from now on, as one that is new");
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ struct Counted {
     consumed: usize,
     duplicates: usize,
     parked: usize,
-    /// Keys of what was parked behind another.
+    /// Keys of which something is parked already: what came may be behind it.
     behind: Vec<Uuid>,
 }
 
@@ -103,10 +103,11 @@ impl Intake {
     }
 
     fn count(&self, counted: &Counted) {
-        self.db.inbox().count(counted.consumed, counted.duplicates, counted.parked);
+        let inbox = self.db.inbox();
+        inbox.count(counted.consumed, counted.duplicates, counted.parked);
+        inbox.parked_behind(&counted.behind);
         if counted.parked > 0 {
-            self.db.inbox().parked_behind(&counted.behind);
-            self.db.inbox().ring();
+            inbox.ring();
         }
     }
 
@@ -130,19 +131,18 @@ impl Intake {
         let (mut fresh, mut blocked) =
             futures::try_join!(store::claim(conn, &ids), store::parked_keys(conn, &keys))?;
         crash::seam("inbox.after_claim");
+        // A duplicate counts too: it may have been parked by an earlier try whose answer was lost.
+        let behind: Vec<Uuid> = blocked.iter().copied().collect();
         let fresh: Vec<&Delivery> = range.iter().filter(|d| fresh.remove(&d.event.id)).collect();
         let duplicates = range.len() - fresh.len();
         if fresh.is_empty() {
-            return Ok(Counted { consumed: 0, duplicates, parked: 0, behind: Vec::new() });
+            return Ok(Counted { consumed: 0, duplicates, parked: 0, behind });
         }
-        let (mut parked, mut good) = (Vec::new(), Vec::with_capacity(fresh.len()));
-        let (mut waiting, mut behind) = (Vec::new(), Vec::new());
+        let (mut parked, mut waiting) = (Vec::new(), Vec::new());
+        let mut good = Vec::with_capacity(fresh.len());
         for delivery in fresh {
             let event = &delivery.event;
             let is_behind = blocked.contains(&event.partition_key);
-            if is_behind {
-                behind.push(event.partition_key);
-            }
             if let Some(cause) = self.defect_of(delivery) {
                 blocked.insert(event.partition_key);
                 // Behind another or not: what is wrong with it must stay known.

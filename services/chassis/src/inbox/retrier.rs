@@ -2,7 +2,10 @@
 //! dead and wait for an operator, and so do those behind them, because order matters more than speed. Those behind rest: nobody
 //! looks at them until the one before has gone, which makes the next due.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +20,12 @@ use crate::{Error, Result, db::Tx};
 /// Heads handled in one transaction.
 const TOGETHER: i64 = 64;
 
+/// How often it is looked for what is due.
+const TICK: Duration = Duration::from_millis(250);
+
+/// At so many ticks it is looked whether what was parked behind another still is.
+const LOOKS: u32 = 8;
+
 /// How often it is looked for what rests and should not.
 const PATROL: Duration = Duration::from_secs(30);
 
@@ -25,23 +34,25 @@ const AT_A_TIME: i64 = 10_000;
 
 /// Works until `stop`.
 pub(super) async fn run(intake: Intake, stop: CancellationToken) -> Result<()> {
-    let mut idle = tokio::time::interval(Duration::from_millis(250));
+    let mut idle = tokio::time::interval(TICK);
     let mut patrol = tokio::time::interval(PATROL);
     for timer in [&mut idle, &mut patrol] {
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     }
     let inbox = intake.db.inbox().clone();
-    let (mut late, mut from) = (Vec::new(), Uuid::nil());
+    let (mut late, mut from) = (Late::default(), Uuid::nil());
     loop {
         let looked = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             _ = patrol.tick() => look_around(&intake, &mut from).await,
             _ = idle.tick() => {
-                // What was parked behind one that was about to go has not been seen by who let it go. A tick later that one has
-                // gone for all to see.
-                let parked = std::mem::replace(&mut late, inbox.take_behind());
-                wake(&intake, &parked).await
+                let keys = late.with(inbox.take_behind());
+                let woken = wake(&intake, &keys).await;
+                if woken.is_ok() {
+                    late.looked();
+                }
+                woken
             }
             () = inbox.rung() => Ok(()),
         };
@@ -63,6 +74,28 @@ pub(super) async fn run(intake: Intake, stop: CancellationToken) -> Result<()> {
     }
 }
 
+/// Keys of which something was parked behind another lately, each with how often it is still to be looked at. Whoever was letting
+/// that one go, here or in another process, has not seen what was parked meanwhile; nearly always it has gone for all to see within
+/// these looks. What took longer the patrol finds within half a minute.
+#[derive(Debug, Default)]
+struct Late(HashMap<Uuid, u32>);
+
+impl Late {
+    /// Takes these in, and gives all.
+    fn with(&mut self, keys: Vec<Uuid>) -> Vec<Uuid> {
+        self.0.extend(keys.into_iter().map(|key| (key, LOOKS)));
+        self.0.keys().copied().collect()
+    }
+
+    /// All of them have been looked at.
+    fn looked(&mut self) {
+        self.0.retain(|_, left| {
+            *left -= 1;
+            *left > 0
+        });
+    }
+}
+
 /// Makes due what rests though it is the first of one of these keys.
 async fn wake(intake: &Intake, keys: &[Uuid]) -> Result<()> {
     if !keys.is_empty() {
@@ -71,8 +104,8 @@ async fn wake(intake: &Intake, keys: &[Uuid]) -> Result<()> {
     Ok(())
 }
 
-/// What was parked before the end of a process that knew of it, and what replicas of earlier builds parked without rest: looked for
-/// by and by, from one key on.
+/// What was parked before the end of a process that knew of it, or behind one that took long to go, and what replicas of earlier
+/// builds parked without rest: looked for by and by, from one key on.
 async fn look_around(intake: &Intake, from: &mut Uuid) -> Result<()> {
     let mut conn = intake.db.conn().await?;
     store::lay_to_rest(&mut conn, AT_A_TIME).await?;
@@ -159,4 +192,30 @@ async fn failed(intake: &Intake, head: &Row, cause: &Cause) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::new_id;
+
+    #[test]
+    fn a_key_is_looked_at_for_some_ticks_after_the_last_event_and_a_look_that_failed_is_none() {
+        let (key, other) = (new_id(), new_id());
+        let mut late = Late::default();
+        assert_eq!(late.with(vec![key]), [key]);
+        late.looked();
+        for _ in 0..2 * LOOKS {
+            assert_eq!(late.with(Vec::new()), [key], "those have failed");
+        }
+        late.with(vec![other]);
+        for _ in 0..LOOKS - 1 {
+            assert!(late.with(Vec::new()).contains(&key));
+            late.looked();
+        }
+        assert_eq!(late.with(Vec::new()), [other]);
+        assert_eq!(late.with(vec![key]).len(), 2, "the next event of the key");
+        late.looked();
+        assert_eq!(late.with(Vec::new()), [key]);
+    }
 }

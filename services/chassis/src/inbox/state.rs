@@ -30,7 +30,7 @@ pub struct InboxState {
     /// Groups that this process is to take in, and those of them that the bus delivers to it.
     leased: AtomicU64,
     subscribed: AtomicU64,
-    /// Keys of which an event was parked behind another, since the retrier last asked.
+    /// Keys of which an event may have been parked behind another, since the retrier last asked.
     behind: Mutex<HashSet<Uuid>>,
 }
 
@@ -128,9 +128,11 @@ impl InboxState {
         self.subscribed.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Of these keys an event has been parked behind another.
+    /// Of these keys an event may have been parked behind another.
     pub(super) fn parked_behind(&self, keys: &[Uuid]) {
-        self.behind().extend(keys);
+        if !keys.is_empty() {
+            self.behind().extend(keys);
+        }
     }
 
     /// The keys of which one was, since this was last asked.

@@ -19,7 +19,8 @@ pub struct RelayConfig {
     pub confirm_deadline: Duration,
     /// How long the last pass may take when stopping.
     pub final_pass: Duration,
-    /// How long a holder of the lease may go without having reached a shared bus before it leaves the lease to others.
+    /// How long a holder of the lease may go without having reached a shared bus, or with nothing arriving there, before it leaves
+    /// the lease to others.
     pub patience: Duration,
     /// Take the lease at once, whoever holds it: only where nobody else can be running (all-in-one).
     pub take_over: bool,

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{OutboxState, RelayConfig, flight::Flight, reading::Reading, store};
 use crate::{
     Result,
-    bus::{Aside, Confirmation, EventBus, Reach},
+    bus::{Aside, Confirmation, EventBus, Reach, Trouble},
     clock::new_id,
     crash,
     db::{BY_KEY, Db, cached},
@@ -33,9 +33,6 @@ pub struct Relay {
     config: RelayConfig,
     holder: Uuid,
 }
-
-/// For so many leases it is left to others where the bus answers and took nothing nevertheless: any of them has it within one.
-const ASIDE: u32 = 2;
 
 /// Removed rows after which the table is vacuumed, at most once a second.
 const DEAD: usize = 1_000;
@@ -85,11 +82,10 @@ struct Session<'a> {
     held_until: Option<Instant>,
     /// Of the lease that is held; another holder raises it.
     epoch: Option<i64>,
-    /// Whether the bus can be reached from here, and since when it cannot.
+    /// Whether the bus can be reached from here.
     reach: Reach,
-    unreached_since: Option<Instant>,
-    /// Since when what is published fails or is not confirmed.
-    failing_since: Option<Instant>,
+    /// Since when it cannot, or takes nothing of what is published.
+    trouble: Trouble,
     /// The lease is left to others.
     aside: Option<Aside>,
     /// Rows read and not removed yet.
@@ -130,8 +126,7 @@ impl<'a> Session<'a> {
             held_until: None,
             epoch: None,
             reach: Reach::of(relay.bus.clone(), relay.config.lease / 3),
-            unreached_since: None,
-            failing_since: None,
+            trouble: Trouble::default(),
             aside: None,
             flight: Flight::new(relay.bus.may_overtake()),
             reading: Reading::default(),
@@ -175,7 +170,7 @@ impl<'a> Session<'a> {
                     recount.reset(); // from its end on: one that takes a second would else be due again for ever
                 }
                 () = self.reach.changed() => {
-                    self.unreached_since = (!self.reach.reached()).then(Instant::now);
+                    self.trouble.reached(self.reach.reached(), Instant::now());
                     renewal.reset_immediately();
                 }
                 n = self.confirmations.1.recv_many(&mut confirmed, 2 * config.batch) => {
@@ -230,11 +225,11 @@ impl<'a> Session<'a> {
         may
     }
 
-    /// Leaves the lease to others when the bus has not been reached for too long.
+    /// Leaves the lease to others when it has been of no use for too long: for one lease where the bus answers nevertheless, within
+    /// which any of them has it.
     async fn stand_aside(&mut self) -> Result<()> {
         let config = &self.relay.config;
-        let since = [self.unreached_since, self.failing_since].into_iter().flatten().min();
-        let too_long = since.is_some_and(|since| since.elapsed() >= config.patience);
+        let too_long = self.trouble.since().is_some_and(|since| since.elapsed() >= config.patience);
         if !too_long || !self.leading() || !self.relay.bus.shared() {
             return Ok(());
         }
@@ -242,7 +237,7 @@ impl<'a> Session<'a> {
             service = %self.relay.db.service(),
             "the bus takes nothing from here; another replica may have the relay's lease"
         );
-        self.aside = Some(Aside::for_others(ASIDE * config.lease, self.reach.reached()));
+        self.aside = Some(Aside::for_others(config.lease, self.reach.reached()));
         self.held_until = None;
         self.epoch = None;
         self.forget_flight();
@@ -289,7 +284,7 @@ impl<'a> Session<'a> {
                 if self.held_until.is_none() {
                     tracing::info!(service = %self.relay.db.service(), epoch, "the relay has the lease");
                     self.last_confirmed = asked;
-                    self.failing_since = None;
+                    self.trouble.worked();
                 }
                 self.held_until = Some(asked + self.relay.config.lease);
             }
@@ -352,7 +347,7 @@ impl<'a> Session<'a> {
             Err(error) => {
                 tracing::debug!(error = %error, "the bus did not take a batch");
                 self.state.set_flowing(false);
-                self.failing_since.get_or_insert_with(Instant::now);
+                self.trouble.failed(Instant::now());
                 self.away_until = Instant::now() + self.relay.config.poll / 2;
                 self.forget_flight(); // the next poll tries again
                 false
@@ -378,12 +373,15 @@ impl<'a> Session<'a> {
             store::delete(&mut self.conn, &taken).await?;
             crash::seam("relay.after_delete");
             self.last_confirmed = Instant::now();
-            self.failing_since = None;
+            self.trouble.worked();
             self.state.set_flowing(true);
             self.state.removed(taken.len());
             self.dead += taken.len();
         }
         if refused {
+            if taken.is_empty() {
+                self.trouble.failed(Instant::now()); // a connection may take all, and be lost with it
+            }
             // No later one of its key has been taken: begin again with the oldest row.
             self.forget_flight();
             self.state.set_flowing(false);
@@ -417,7 +415,7 @@ impl<'a> Session<'a> {
     /// publishing again would pile up duplicates.
     async fn check_deadline(&mut self) {
         if self.is_held_up() {
-            self.failing_since = None; // it is reached, and holds up whoever publishes
+            self.trouble.worked(); // it is reached, and holds up whoever publishes
             self.flight.put_off(Instant::now());
             if self.state.backlog() > 0 {
                 self.state.set_flowing(false);
@@ -426,7 +424,7 @@ impl<'a> Session<'a> {
         }
         if self.relay.bus.shared() && self.flight.is_overdue(self.relay.config.confirm_deadline) {
             tracing::warn!(in_flight = self.flight.len(), "confirmations are overdue; publishing again");
-            self.failing_since.get_or_insert_with(Instant::now);
+            self.trouble.failed(Instant::now());
             self.state.set_flowing(false);
             let link = self.flight.link();
             self.forget_flight();

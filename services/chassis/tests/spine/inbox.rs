@@ -22,12 +22,12 @@ use uuid::Uuid;
 
 use crate::common::*;
 
-fn bus(faults: Option<Faults>) -> InProcess {
+pub fn bus(faults: Option<Faults>) -> InProcess {
     InProcess::with(CATALOGUE.clone(), &[LEDGER], 2, faults)
 }
 
 /// Puts events on the bus and waits until they are confirmed, that is, committed by the ledger in some way.
-async fn deliver(bus: &InProcess, events: Vec<Event>) {
+pub async fn deliver(bus: &InProcess, events: Vec<Event>) {
     let (sender, mut confirmed) = mpsc::unbounded_channel();
     let count = events.len();
     bus.publish((0..).zip(events).collect(), None, &sender).await.unwrap();
@@ -214,72 +214,6 @@ async fn what_waits_behind_a_retry_and_what_waits_behind_a_dead_one_are_counted_
     world.db.conn().await.unwrap().batch_execute(&fill).await.unwrap();
     let figures = ops::statistics(&world.db).await.unwrap();
     assert_eq!((figures.parked, figures.behind_dead, figures.dead), (6 + 1, 4, 1));
-}
-
-/// How many parked events rest.
-async fn resting(world: &World) -> i64 {
-    world.number("SELECT count(*) FROM parked_events WHERE next_attempt_at = '9999-12-31 00:00:00+00'").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_behind_a_dead_event_rests_and_is_handled_in_order_when_that_has_gone() {
-    let world = world(LEDGER).await;
-    let (bus, ledger) = (bus(None), Arc::new(Ledger::default()));
-    ledger.broken.store(true, Ordering::Relaxed);
-    let running = run_ledger(&world.db, Arc::new(bus.clone()), ledger.clone());
-    let key = id();
-    let first = event(key, 1, -1);
-    deliver(&bus, vec![first.clone()]).await;
-    until("it is dead", async || ops::statistics(&world.db).await.unwrap().dead == 1).await;
-    deliver(&bus, (2..=1_001).map(|version| event(key, version, version)).collect()).await;
-    assert_eq!(resting(&world).await, 1_000);
-    let parked = ops::list(&world.db, false, 0, 2_000).await.unwrap();
-    let told: Vec<bool> = parked.iter().map(|parked| parked.next_attempt_at.is_some()).collect();
-    assert!(told.len() == 1_001 && told[0] && !told[1..].contains(&true), "they wait for no instant");
-    let figures = ops::statistics(&world.db).await.unwrap();
-    assert_eq!((figures.parked, figures.behind_dead, figures.dead), (0, 1_000, 1));
-
-    ledger.broken.store(false, Ordering::Relaxed);
-    assert_eq!(ops::redrive(&world.db, Some(first.id)).await.unwrap(), 1);
-    // More come while those before them go.
-    deliver(&bus, (1_002..=1_100).map(|version| event(key, version, version)).collect()).await;
-    until("all is handled", async || {
-        effects(&world.db).await.get(&key).is_some_and(|all| all.len() == 1_100)
-    })
-    .await;
-    assert_eq!(effects(&world.db).await[&key], (1..=1_100).collect::<Vec<_>>());
-    assert_eq!(world.number("SELECT count(*) FROM parked_events").await, 0);
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn what_rests_behind_nothing_goes_on_and_what_earlier_builds_parked_comes_to_rest() {
-    let world = world(LEDGER).await;
-    let (stray, dead) = (id(), id());
-    let park = async |key: Uuid, version: i64, due: &str, dead: bool| {
-        let row = format!(
-            "INSERT INTO parked_events (event_id, type, source, subject, occurred_at, partition_key, aggregate_version, \
-             correlation_id, data, cause, next_attempt_at, dead) VALUES (gen_random_uuid(), 'test.v1.Counted', \
-             'producer', 's', now(), '{key}', {version}, gen_random_uuid(), '\\x'::bytea, 'behind', {due}, {dead})"
-        );
-        world.db.conn().await.unwrap().batch_execute(&row).await.unwrap();
-    };
-    // The process that parked it saw one before it, and was gone before it could see that one go.
-    park(stray, 1, "'9999-12-31 00:00:00+00'", false).await;
-    park(stray, 2, "now()", false).await;
-    park(dead, 1, "now()", true).await;
-    for version in 2..=4 {
-        park(dead, version, "now()", false).await;
-    }
-    let running = run_ledger(&world.db, Arc::new(bus(None)), Arc::default());
-    until("the stray ones are handled", async || {
-        effects(&world.db).await.get(&stray).is_some_and(|all| *all == [1, 2])
-    })
-    .await;
-    until("the others rest", async || resting(&world).await == 3).await;
-    let figures = ops::statistics(&world.db).await.unwrap();
-    assert_eq!((figures.parked, figures.behind_dead, figures.dead), (0, 3, 1));
-    running.stop().await;
 }
 
 #[tokio::test]

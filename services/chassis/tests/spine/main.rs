@@ -9,5 +9,6 @@ mod crash;
 mod inbox;
 mod links;
 mod migrate;
+mod parked;
 mod reach;
 mod relay;
