@@ -426,8 +426,10 @@ mod tests {
         let test = TestDb::migrated(App::NAME, App::migrations).await.unwrap();
         let db = test.connect(App::NAME, Clock::system()).await.unwrap();
         let mut conn = db.conn().await.unwrap();
+        // What is flushed when it is committed is known to be when it is vacuumed, and then an index answers alone.
+        conn.batch_execute("SET synchronous_commit = on").await.unwrap();
         conn.batch_execute(HISTORY).await.unwrap();
-        // By itself: not in a transaction. What it has seen an index answers alone.
+        // By itself: not in a transaction.
         conn.batch_execute("VACUUM (ANALYZE) patrols").await.unwrap();
         let others = (0..500).map(|n| Uuid::from_u128(0x1000 + n));
         let everywhere: Vec<Uuid> = HERE.iter().copied().chain(others).collect();

@@ -308,7 +308,7 @@ fn what_a_department_was_called_for_is_not_done_by_what_a_partner_had_done_in_ti
     let command = ObjectTask { task_id: task, ..objection(&case) };
     let contested = case.clone().object(command, &world.official(URBAN)).unwrap().case;
     let decided =
-        contested.clone().decide_assist_objection(task, true, "duty_clear", &world.official(STREET_OFFICE));
+        contested.clone().decide_assist_objection(task, true, "duty_clear", &world.official(GOVERNMENT));
     let relieved = decided.unwrap().case;
     let done_at = world.now + TimeDelta::hours(1);
     world.now = case.lead().unwrap().due_at.unwrap();
