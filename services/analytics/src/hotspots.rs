@@ -22,7 +22,6 @@ use crate::{
         detect::{Cell, Counts, Field, LeafCount, Verdict, season},
         watch::{self, Day, window_start},
     },
-    mergers::goes_on_at,
     store::hotspots::{self as store, Row},
 };
 
@@ -127,7 +126,7 @@ pub async fn look(tx: &mut Tx<'_>, topology: &Topology, day: NaiveDate) -> Resul
     };
     let since = day.checked_sub_days(Days::new(METHOD.cool_days.unsigned_abs())).unwrap_or(day);
     let known = store::known(tx.conn, since).await?;
-    let under_way: Vec<_> = known.iter().map(|row| row.known(goes_on_at(topology, row.unit_id))).collect();
+    let under_way: Vec<_> = known.iter().map(|row| row.known(topology.goes_on_at(row.unit_id))).collect();
     let seen = watch::judge(&field, &under_way, day, &METHOD);
     (look.tested, look.rejected) = (seen.tested, seen.rejected);
     (look.detected, look.continued, look.ended) = (seen.new.len(), seen.going_on.len(), seen.over.len());
@@ -143,7 +142,7 @@ pub async fn look(tx: &mut Tx<'_>, topology: &Topology, day: NaiveDate) -> Resul
 fn paths(topology: &Topology) -> HashMap<Uuid, Vec<Uuid>> {
     let above = |id: &Uuid| topology.unit(*id).is_none_or(|unit| unit.kind == UnitKind::City);
     let below = topology.units().filter(|unit| unit.kind != UnitKind::City);
-    let path = |unit: Uuid| topology.path(goes_on_at(topology, unit)).unwrap_or_default();
+    let path = |unit: Uuid| topology.path(topology.goes_on_at(unit)).unwrap_or_default();
     below.map(|unit| (unit.id, path(unit.id).iter().copied().filter(|id| !above(id)).collect())).collect()
 }
 

@@ -1,5 +1,5 @@
-//! Mergers of units (合并): where the matters of a unit go on, and whose past the figures of a unit hold. Closed cases stay where they
-//! were, open ones move with all that they count; so what a unit was made of counts with it, and its figures say so.
+//! Mergers of units (合并): whose past the figures of a unit hold. Closed cases stay where they were, open ones move with all that they
+//! count; so what a unit was made of counts with it, and its figures say so.
 
 use std::collections::HashMap;
 
@@ -9,22 +9,10 @@ use chassis::{
 };
 use uuid::Uuid;
 
-/// A unit, and one after the other what it became part of, as far as that is known.
-pub fn became(topology: &Topology, unit: Uuid) -> impl Iterator<Item = Uuid> {
-    let successor = move |unit: &Uuid| topology.unit(topology.unit(*unit)?.successor_id?).map(|next| next.id);
-    // More mergers in a row than units can have, unless they lead in a circle.
-    std::iter::successors(Some(unit), successor).take(64)
-}
-
-/// The unit in which the matters of a unit go on: itself, or what it was merged into, however often.
-pub fn goes_on_at(topology: &Topology, unit: Uuid) -> Uuid {
-    became(topology, unit).last().unwrap_or(unit)
-}
-
 /// The units at a unit and below it, in order: ended ones too, for their history stays, and those that became part of one there,
 /// wherever they lay.
 pub fn within(topology: &Topology, root: Uuid) -> Vec<Uuid> {
-    let joined = |unit: Uuid| became(topology, unit).any(|next| topology.is_within(next, root));
+    let joined = |unit: Uuid| topology.became(unit).any(|next| next.path.contains(&root));
     let mut units: Vec<Uuid> = topology
         .units()
         .filter(|unit| unit.path.contains(&root) || (unit.successor_id.is_some() && joined(unit.id)))
@@ -124,8 +112,8 @@ mod tests {
         assert_eq!(within(9), [2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(within(1), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!((within(7), within(4), within(2)), (vec![7], vec![4], vec![2, 4, 5]));
-        assert_eq!((goes_on_at(&topology, id(2)), goes_on_at(&topology, id(4))), (id(9), id(6)));
-        assert_eq!(became(&topology, id(99)).collect::<Vec<_>>(), [id(99)], "an unknown one stays by itself");
+        assert_eq!((topology.goes_on_at(id(2)), topology.goes_on_at(id(4))), (id(9), id(6)));
+        assert_eq!(topology.goes_on_at(id(99)), id(99), "an unknown one stays by itself");
     }
 
     #[test]

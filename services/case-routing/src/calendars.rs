@@ -220,10 +220,10 @@ impl InForce {
 
 /// Where a unit goes on, root → leaf: where it lies, or what it was merged into.
 fn present(topology: &Topology, unit: Uuid) -> Option<std::sync::Arc<[Uuid]>> {
-    let successor = |unit: &Uuid| topology.unit(*unit)?.successor_id;
-    // More mergers in a row than units can have, unless they lead in a circle.
-    let last = std::iter::successors(Some(unit), successor).take(64).last()?;
-    topology.path(last)
+    let last = topology.became(unit).last()?;
+    // Where it lay no longer counts, though what it was merged into may not be known yet.
+    let known = last.successor_id.is_none_or(|next| topology.unit(next).is_some());
+    known.then(|| last.path.clone())
 }
 
 #[cfg(test)]

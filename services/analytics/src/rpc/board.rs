@@ -33,7 +33,7 @@ use crate::{
         value::Totals,
         vocabulary,
     },
-    mergers::{self, Successors},
+    mergers::Successors,
     store::query::{self, Consumption, Selection},
 };
 
@@ -185,8 +185,8 @@ impl Indicators {
         // A leaf counts for the asked unit and for the street on its path, or on that of what it became part of.
         read.count(|leaf, add| {
             add(&mut all);
-            let listed = |unit| topology.path(unit)?.iter().find(|id| by_street.contains_key(*id)).copied();
-            let became: Vec<Uuid> = mergers::became(topology, leaf).collect();
+            let listed = |unit: Arc<Unit>| unit.path.iter().find(|id| by_street.contains_key(*id)).copied();
+            let became: Vec<Arc<Unit>> = topology.became(leaf).collect();
             let street = became.into_iter().rev().find_map(listed);
             if let Some(tally) = street.and_then(|id| by_street.get_mut(&id)) {
                 add(tally);

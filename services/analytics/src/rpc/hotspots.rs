@@ -131,7 +131,7 @@ async fn compared(
     closed: NaiveDate,
     last: NaiveDate,
 ) -> Result<Compared> {
-    let units = mergers::within(topology, mergers::goes_on_at(topology, row.unit_id));
+    let units = mergers::within(topology, topology.goes_on_at(row.unit_id));
     let until =
         closed.checked_add_days(Days::new(METHOD.effect_days.unsigned_abs())).unwrap_or(closed).min(last);
     let next = closed.succ_opt().unwrap_or(closed);

@@ -32,7 +32,7 @@ use crate::{
         process::Measure,
         process_figures::{self as figures, Comparison, Row, Side, Sums},
     },
-    mergers::{self, Successors},
+    mergers::Successors,
     store::{
         processes::{self as store, Seen, Wanted},
         query,
@@ -280,7 +280,7 @@ fn listed(topology: &Topology, seen: &[Seen]) -> Vec<(VersionKey, ProcessVersion
 
 /// The street in which the matters of a unit go on.
 fn street(topology: &Topology, unit: Uuid) -> Option<Uuid> {
-    let unit = mergers::goes_on_at(topology, unit);
+    let unit = topology.goes_on_at(unit);
     topology.ancestor(unit, UnitKind::Street).map(|street| street.id)
 }
 

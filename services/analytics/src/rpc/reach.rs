@@ -34,7 +34,7 @@ impl Reached {
 pub fn unit(caller: &Caller, topology: &Topology, field: &str, text: &str) -> Result<Reached> {
     let id = Uuid::try_parse(text).map_err(|_| Error::invalid(field, "must be a UUID"))?;
     let unit = topology.unit(id).ok_or_else(|| Error::not_found("unit", id))?;
-    let next = || topology.unit(mergers::goes_on_at(topology, id));
+    let next = || topology.unit(topology.goes_on_at(id));
     let lines = lines(caller, &unit).or_else(|| next().and_then(|next| lines(caller, &next)));
     let lines = lines.ok_or_else(|| Error::not_found("unit", id))?;
     Ok(Reached { unit, lines })

@@ -1,7 +1,7 @@
 -- The archived cases: the oldest of all, so that a list of them would first read past years of others; also of one street, and of one
--- line. Apart from `cases`, whose indexes contain no column that most commands change; kept by a trigger, because replicas of the
--- build before archive, too, while a rollout replaces them. An archived case stays one, where it is and with the item that it has.
--- Those that are archived already come in the next migration.
+-- line. Apart from `cases`, whose indexes contain no column that most commands change; kept by a trigger, so that it holds whoever
+-- writes cases, imports included. An archived case stays one, where it is and with the item that it has. Those that are archived
+-- already come in the next migration.
 CREATE TABLE archived (
     case_id   uuid PRIMARY KEY,
     street_id uuid,

@@ -172,13 +172,9 @@ pub async fn explain(
 /// Where a unit was at an instant, root → leaf: before it was merged in itself, so that the list of its own street is found. Of a unit
 /// below it only where that lies now is known.
 fn place_at(topology: &Topology, unit: Uuid, at: Timestamp) -> Vec<UnitId> {
-    let gone_on = |unit: &Arc<Unit>| {
-        let ended = unit.valid_to.is_none_or(|to| to <= at);
-        topology.unit(unit.successor_id.filter(|_| ended)?)
-    };
-    // No way is longer than there are units, unless it leads in a circle.
-    let way = std::iter::successors(topology.unit(unit), gone_on).take(topology.units().count());
-    way.last().map(|unit| unit.path.iter().copied().map(UnitId).collect()).unwrap_or_default()
+    let not_ended = |unit: &Arc<Unit>| unit.valid_to.is_some_and(|to| to > at);
+    let place = topology.became(unit).find(not_ended).or_else(|| topology.became(unit).last());
+    place.map(|unit| unit.path.iter().copied().map(UnitId).collect()).unwrap_or_default()
 }
 
 /// Officers of a line may ask about the places of their line.

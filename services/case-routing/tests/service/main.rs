@@ -47,6 +47,7 @@ mod joined_complaints;
 mod joined_words;
 mod judges;
 mod list_moves;
+mod list_orders;
 mod lists;
 mod mediation;
 mod mediation_days;

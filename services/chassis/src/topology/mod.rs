@@ -4,6 +4,7 @@
 
 mod digest;
 mod feed;
+mod mergers;
 mod model;
 mod store;
 mod tree;

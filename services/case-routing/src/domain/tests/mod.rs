@@ -32,6 +32,7 @@ mod judges;
 mod list_turns;
 mod lists;
 mod merging;
+mod other_outcomes;
 mod papers_owed;
 mod partners;
 mod place;

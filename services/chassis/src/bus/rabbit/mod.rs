@@ -31,7 +31,8 @@ use crate::{
 /// have a few hundred bytes; larger ones are cut into several frames.
 const FRAME_MAX: u32 = 16 << 10;
 
-/// Of failures to connect the first is logged, and then one of so many: that is about one a minute.
+/// Of failures to connect the first is logged, and then one of so many: that is about one a minute where it is refused, and one in
+/// eleven where nothing answers before the limit for connecting.
 const TOLD_EVERY: u32 = 64;
 
 /// How the bus uses the broker.
