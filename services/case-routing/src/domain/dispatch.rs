@@ -92,7 +92,8 @@ impl Case {
     /// leave until work begins, for nobody is made to help.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled`; `Guard` `may_not_decline` for orders and whistles, `task_state` for what was signed for.
+    /// `WrongState`; `NotEntitled`; `Guard` `may_not_decline` for orders, whistles and work orders within their scope,
+    /// `task_state` for what was signed for.
     pub fn decline_task(
         self,
         task_id: TaskId,
@@ -111,7 +112,7 @@ impl Case {
         if !task.mode.may_decline(out_of_scope) {
             return Err(DomainError::guard(
                 "may_not_decline",
-                "an order or whistle may be objected to, not declined",
+                "an order or whistle is objected to instead, and a work order within its scope is not declined",
             ));
         }
         if task.state != TaskState::Issued && task.mode != DispatchMode::Invitation {

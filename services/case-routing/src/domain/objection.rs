@@ -36,8 +36,8 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled`; `Guard` `objection_too_late`, `objected_before`, `not_the_lead` for a task that led before,
-    /// `may_decline` for an assist that was only asked for, `ruling_is_final` also for whom a ruling names to help, `task_state`
-    /// once work has begun.
+    /// `may_decline` for an assist that is neither an order nor a whistle, `ruling_is_final` also for whom a ruling names to
+    /// help, `task_state` once work has begun.
     pub fn object(self, command: ObjectTask, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::ObjectAssist).map_err(|_| work.wrong_state(Trigger::Object))?;
@@ -200,7 +200,8 @@ impl Case {
     }
 
     /// The same of an objection to a task: who sent it, unless that is the objector itself. Who is called by a whistle to assist
-    /// objects to the district (§2.0.3): no street judges whether its own whistle was right.
+    /// objects to whoever leads the street that blew it (§2.0.3): a street judges whether its own whistle was right only where
+    /// nobody leads it.
     pub(super) fn decider_over(&self, task: &Task, routes: &RoutingTable, at: Timestamp) -> Option<OrgId> {
         if task.sender == task.org {
             return routes.decides_over_own_order(task.org, self.first_receiver, at);
@@ -236,7 +237,9 @@ impl Work<'_> {
     /// requester's time do not.
     fn object_to_assisting(&mut self, task: &Task, command: ObjectTask) -> Result<()> {
         if !matches!(task.mode, DispatchMode::Order | DispatchMode::Whistle) {
-            return Err(DomainError::guard("may_decline", "what is only asked for is declined instead"));
+            let message =
+                "what is neither an order nor a whistle is declined instead, a work order only out of scope";
+            return Err(DomainError::guard("may_decline", message));
         }
         if task.objected {
             return Err(objected_before());

@@ -31,7 +31,7 @@ use crate::{
     atlas::Atlas,
     domain::{
         CaseId, TicketId,
-        exchange::{Backoff, Failure, SyncState},
+        exchange::{Backoff, Failure, Sync, SyncState},
     },
     store::{
         case_store::CaseStore,
@@ -301,7 +301,12 @@ impl Courier {
                 if is_there && !changes::tell_taken_back(&*tx.conn, &[ticket.0]).await?.is_empty() {
                     sync = sync.told(1, real);
                 } else if heard_of {
-                    // Acknowledged meanwhile, or not sent any more: what failed is nothing that still waits.
+                    // Acknowledged meanwhile, or not sent any more: what failed is nothing that still waits. What waits behind it
+                    // has waited for this delivery, not for its lease.
+                    if sync.waiting > 0 && sync.due_at.is_some_and(|due_at| due_at > real) {
+                        let sync = Sync { due_at: Some(real), ..sync };
+                        tickets::set_sync(&*tx.conn, &[(ticket, sync)]).await?;
+                    }
                     return Ok(None);
                 }
                 tickets::set_sync(&*tx.conn, &[(ticket, sync.clone())]).await?;
@@ -310,7 +315,7 @@ impl Courier {
                     Some(waiting) if sync.state == SyncState::Failed => {
                         let case = CaseId(waiting.case_id);
                         // Whoever sent the case back meanwhile needs no words to it.
-                        if referrals::has_outstanding(tx.conn, case).await? {
+                        if !referrals::is_returned(tx.conn, ticket).await? {
                             self.undelivered().given_up(tx, case, &waiting.system_code).await?;
                         }
                     }

@@ -280,7 +280,7 @@ impl Pusher {
 
     /// The people of a ticket's case hear what is new, and those of the one that it was merged into. Where the matter is over nobody
     /// works on it any more: whoever took it from here hears it, or else whoever received it first is reminded; so they
-    /// are where it does not get there (`undelivered`).
+    /// are where it does not get there (`undelivered`), also where they said so much of what did not get there before.
     async fn tell(
         &self,
         tx: &mut Tx<'_>,
@@ -303,7 +303,13 @@ impl Pusher {
             let words = Words::heard(&self.desk.crypto, own, text);
             commands.push((stands.id, heard(world.clone(), stands.id, own, None, words)));
         }
-        if over && takers.is_empty() {
+        // Whoever was reminded that nothing gets there, and has seen to that, knows nothing of these words.
+        let unread = if takers.is_empty() {
+            over
+        } else {
+            stands.was_undelivered() && referrals::has_outstanding(tx.conn, stands.id).await?
+        };
+        if unread {
             let remind = |case: Case, act: Act<'_>, _: &Caller| case.said_after_end(&act);
             commands.push((stands.id, Box::new(Verb::new(world, stands.id, None, remind))));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::{
     Error,
     auth::Role,
-    proto::case_routing::v1 as pb,
+    proto::case_routing::v1::{self as pb, verification_service_client::VerificationServiceClient},
     testing::{Persona, Reply, TestHttp},
 };
 
@@ -183,11 +183,30 @@ async fn words_that_are_given_up_are_somebodys_until_they_get_through() {
     world.pushes(more(&world, "WH-1", "又漏了")).await.unwrap();
     let reminded = async || reminders(&world, &case_id).await.len() == 1;
     world.d.service.wait_for("somebody is reminded", reminded).await;
+    world.pushes(more(&world, "WH-1", "还在漏")).await.unwrap();
+    let [reminder] = &reminders(&world, &case_id).await[..] else { panic!("whoever is reminded sees it") };
+    let answer = pb::AnswerSupervisionRequest {
+        case_id: case_id.clone(),
+        request_id: request_id(),
+        supervision_id: reminder.supervision_id.clone(),
+        answer_code: "no_capacity".into(),
+        ..Default::default()
+    };
+    let mut desk = VerificationServiceClient::new(world.d.service.call_as(&world.drafter()));
+    desk.answer_supervision(answer).await.unwrap();
+    for text in ["仍在漏", "漏得更多"] {
+        world.pushes(more(&world, "WH-1", text)).await.unwrap();
+        let [_, anew] = &reminders(&world, &case_id).await[..] else { panic!("once until they answer") };
+        assert_eq!((anew.reason_code.as_str(), &anew.org_id), ("said_after_end", &reminder.org_id));
+    }
     let ticket_id = world.tickets(pb::SyncState::Failed).await.remove(0).ticket_id;
     http.answers(|_| Reply::status(200));
     let retry = pb::RetryTicketRequest { ticket_id, request_id: request_id() };
     world.call(&world.operator).retry_ticket(retry).await.unwrap();
-    let cleared = async || reminders(&world, &case_id).await.is_empty();
+    let cleared = async || {
+        let known = reminders(&world, &case_id).await;
+        known.iter().all(|one| one.reason_code != "referral_undelivered")
+    };
     world.d.service.wait_for("they get through", cleared).await;
     world.d.service.stop().await;
 }

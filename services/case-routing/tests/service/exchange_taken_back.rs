@@ -287,32 +287,35 @@ async fn a_referral_that_was_being_delivered_when_it_was_taken_back_is_told_of_i
 
 #[tokio::test]
 async fn that_a_referral_is_taken_back_is_not_posted_before_the_words_to_it_that_are_in_hand() {
-    let (release, held) = watch::channel(false);
-    let answer = move |it: &Received| match posted(it).as_str() {
-        "REMARK" => Reply::Held(held.clone(), 200),
-        _ => Reply::status(200),
-    };
-    let http = TestHttp::start(answer).await;
-    let d = District::with("webhook", webhook(30_000)).await;
-    let world = World::of(d, "", pb::ExchangeDirection::In).await.with_mapping().await;
-    taker(&world, &http.url("/")).await;
-    let case_id = handed_off(&world, "WH-1").await;
-    waits_for(&world, pb::SyncState::Synced).await;
-    let more = pb::PushTicketRequest { text: "又堆了两辆车".into(), ..world.ticket("WH-1") };
-    world.pushes(more).await.unwrap();
-    world.d.service.wait_for("the words are being sent", async || http.received().len() == 2).await;
-    by_mistake(&world, &case_id).await;
-    // What is due later has arrived and been noted.
-    handed_off(&world, "WH-2").await;
-    waits_for(&world, pb::SyncState::Synced).await;
-    let all = || http.received().iter().map(posted).collect::<Vec<_>>();
-    assert_eq!(all(), ["REFERRAL", "REMARK", "REFERRAL"]);
-    release.send_replace(true);
-    world.d.service.wait_for("it is told", async || last_is_taken_back(&http)).await;
-    let synced = async || world.tickets(pb::SyncState::Synced).await.len() == 2;
-    world.d.service.wait_for("nothing waits", synced).await;
-    assert_eq!(all().len(), 4, "each once");
-    world.d.service.stop().await;
+    // Nor later, when they fail, than that is known.
+    for status in [200, 503] {
+        let (release, held) = watch::channel(false);
+        let answer = move |it: &Received| match posted(it).as_str() {
+            "REMARK" => Reply::Held(held.clone(), status),
+            _ => Reply::status(200),
+        };
+        let http = TestHttp::start(answer).await;
+        let d = District::with("webhook", webhook(30_000)).await;
+        let world = World::of(d, "", pb::ExchangeDirection::In).await.with_mapping().await;
+        taker(&world, &http.url("/")).await;
+        let case_id = handed_off(&world, "WH-1").await;
+        waits_for(&world, pb::SyncState::Synced).await;
+        let more = pb::PushTicketRequest { text: "又堆了两辆车".into(), ..world.ticket("WH-1") };
+        world.pushes(more).await.unwrap();
+        world.d.service.wait_for("the words are being sent", async || http.received().len() == 2).await;
+        by_mistake(&world, &case_id).await;
+        // What is due later has arrived and been noted.
+        handed_off(&world, "WH-2").await;
+        waits_for(&world, pb::SyncState::Synced).await;
+        let all = || http.received().iter().map(posted).collect::<Vec<_>>();
+        assert_eq!(all(), ["REFERRAL", "REMARK", "REFERRAL"]);
+        release.send_replace(true);
+        world.d.service.wait_for("it is told", async || last_is_taken_back(&http)).await;
+        let synced = async || world.tickets(pb::SyncState::Synced).await.len() == 2;
+        world.d.service.wait_for("nothing waits", synced).await;
+        assert_eq!(all().len(), 4, "each once");
+        world.d.service.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -96,6 +96,17 @@ impl Case {
         self.supervisions.iter().any(is_undelivered)
     }
 
+    /// Whether somebody was reminded of it, and that was answered or cleared: of what comes later nobody knows.
+    #[must_use]
+    pub fn was_undelivered(&self) -> bool {
+        let reminders = self.supervisions.iter().filter(|known| known.reason_code == UNDELIVERED);
+        let mut reminders = reminders.peekable();
+        let waits = |known: &Supervision| {
+            matches!(known.state, SupervisionState::Issued | SupervisionState::Acknowledged)
+        };
+        reminders.peek().is_some() && !reminders.any(waits)
+    }
+
     /// The other system sends back what was referred to it: a dispatcher decides where it goes instead.
     ///
     /// # Errors

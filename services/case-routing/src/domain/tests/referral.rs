@@ -129,6 +129,7 @@ fn whoever_received_a_case_is_reminded_of_its_referral_that_does_not_get_through
         let arrived = again.case.clone().referral_arrived(&world.system()).unwrap();
         assert_eq!(names(&arrived), ["SupervisionCleared"]);
         assert_eq!((arrived.case.is_undelivered(), arrived.case.asked_orgs()), (false, vec![]));
+        assert_eq!((again.case.was_undelivered(), arrived.case.was_undelivered()), (false, true));
         let nothing = arrived.case.clone().referral_arrived(&world.system()).unwrap();
         assert_eq!((nothing.case, nothing.timeline.len()), (arrived.case, 0));
         let by = if complained_of.is_some() { STREET_OFFICE } else { STATION };

@@ -174,6 +174,21 @@ pub async fn has_outstanding(conn: &mut AsyncPgConnection, case: CaseId) -> Resu
     Ok(row.given_up)
 }
 
+#[derive(QueryableByName)]
+struct ReturnedRow {
+    #[diesel(sql_type = Bool)]
+    returned: bool,
+}
+
+/// Whether its system has sent a case back, or it was taken back from there; the ticket is locked.
+pub async fn is_returned(conn: &mut AsyncPgConnection, ticket: TicketId) -> Result<bool> {
+    let row: ReturnedRow = cached("SELECT returned FROM external_tickets WHERE ticket_id = $1")
+        .bind::<SqlUuid, _>(ticket.0)
+        .get_result(conn)
+        .await?;
+    Ok(row.returned)
+}
+
 /// A referral that nothing sends, or words to it, and for which nobody comes.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Stuck {
