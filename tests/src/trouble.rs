@@ -55,6 +55,24 @@ impl World {
         kill(Pid::from_raw(pid.try_into()?), signal).with_context(|| format!("{signal} to {service}"))
     }
 
+    /// Starts again what has ended by itself though nobody made it, and gives how it did.
+    ///
+    /// # Errors
+    /// When the system cannot tell, or does not start it.
+    pub async fn mends(&self) -> Result<Vec<String>> {
+        let mut launched = self.launched.lock().await;
+        let mut mended = Vec::new();
+        for process in launched.processes_mut() {
+            if let Some(status) = process.ended()? {
+                let (service, log) = (process.service, process.log.display());
+                let ended = format!("{service} ended by itself with {status}; see {log}");
+                process.restart(&[]).with_context(|| ended.clone())?;
+                mended.push(ended);
+            }
+        }
+        Ok(mended)
+    }
+
     /// How a process ended by itself, if it did so in time.
     pub async fn ends_within(&self, service: &str, time: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + time;

@@ -2,6 +2,8 @@
 
 use std::{
     fmt,
+    os::unix::process::ExitStatusExt,
+    process::ExitStatus,
     time::{Duration, Instant},
 };
 
@@ -52,6 +54,8 @@ pub struct Outcome {
     pub stop: Option<Duration>,
     /// Whether that which was to happen did: a seam may not be passed, a stop may fail.
     pub happened: bool,
+    /// How a process ended that was to abort and did something else.
+    pub ended: Option<ExitStatus>,
 }
 
 impl Mishap {
@@ -59,7 +63,7 @@ impl Mishap {
     pub fn draw(chance: &mut StdRng) -> Self {
         match chance.random_range(0..100) {
             0..30 => Self::Killed(any(chance, &processes())),
-            30..50 => Self::Stopped(any(chance, &processes())),
+            30..50 => Self::Stopped(any(chance, &SERVICES)), // nobody calls the gateway here
             50..75 => {
                 let seam = any(chance, &SEAMS);
                 let passes: &[_] = if seam.starts_with("inbox.") { &CONSUMERS } else { &PUBLISHERS };
@@ -90,7 +94,7 @@ impl Mishap {
 
     /// Lets it happen and mends it.
     pub async fn befalls(&self, world: &World, quiet: &CancellationToken) -> Result<Outcome> {
-        let mut outcome = Outcome { back: None, stop: None, happened: true };
+        let mut outcome = Outcome { back: None, stop: None, happened: true, ended: None };
         match *self {
             Self::Killed(service) => {
                 world.kills(service).await;
@@ -106,9 +110,10 @@ impl Mishap {
             Self::Aborted(service, seam, nth) => {
                 world.kills(service).await;
                 world.restarts(service, &[("JIANGHAN_CRASH_AT", &format!("{seam}:{nth}"))]).await;
-                outcome.happened =
-                    world.ends_within(service, SEAM).await.is_some_and(|ended| !ended.success());
-                if !outcome.happened {
+                let ended = world.ends_within(service, SEAM).await;
+                outcome.happened = ended.is_some_and(|ended| ended.signal() == Some(Signal::SIGABRT as i32));
+                outcome.ended = ended.filter(|_| !outcome.happened);
+                if ended.is_none() {
                     world.kills(service).await;
                 }
                 outcome.back = Some(comes_back(world, service).await);
@@ -122,32 +127,37 @@ impl Mishap {
                 outcome.back = Some(begun.elapsed());
             }
             Self::BrokerKilled => {
-                {
+                let begun = {
                     let mut launched = world.launched.lock().await;
                     let rabbit = launched.rabbit.as_mut().context("the world has its own RabbitMQ")?;
                     rabbit.kill9().await?;
+                    let begun = Instant::now();
                     rabbit.restart().await?;
-                }
-                outcome.back = events_arrive(world, quiet).await;
+                    begun
+                };
+                outcome.back = events_arrive(world, quiet, begun).await;
             }
             Self::BrokerAway(time) => {
-                {
+                let begun = {
                     let mut launched = world.launched.lock().await;
                     let rabbit = launched.rabbit.as_mut().context("the world has its own RabbitMQ")?;
                     rabbit.stop().await?;
                     tokio::time::sleep(time).await;
+                    let begun = Instant::now();
                     rabbit.restart().await?;
-                }
-                outcome.back = events_arrive(world, quiet).await;
+                    begun
+                };
+                outcome.back = events_arrive(world, quiet, begun).await;
             }
             Self::DatabaseKilled => {
-                {
+                let begun = {
                     let mut launched = world.launched.lock().await;
                     let postgres = launched.postgres.as_mut().context("the world has its own PostgreSQL")?;
                     postgres.kill9().await?;
+                    let begun = Instant::now();
                     postgres.restart().await?;
-                }
-                let begun = Instant::now();
+                    begun
+                };
                 for service in SERVICES {
                     world.answers(service).await;
                 }
@@ -179,6 +189,9 @@ impl fmt::Display for Outcome {
         if !self.happened {
             out.write_str("did not happen, ")?;
         }
+        if let Some(ended) = self.ended {
+            write!(out, "ended with {ended}, ")?;
+        }
         if let Some(stop) = self.stop {
             write!(out, "stopped after {:.1} s, ", stop.as_secs_f64())?;
         }
@@ -206,9 +219,8 @@ async fn comes_back(world: &World, service: &str) -> Duration {
     begun.elapsed()
 }
 
-/// How long it takes until the next event arrives at analytics, which hears of everything; nothing if all is quiet before.
-async fn events_arrive(world: &World, quiet: &CancellationToken) -> Option<Duration> {
-    let begun = Instant::now();
+/// How long it takes from `begun` until an event arrives at analytics, which hears of everything; nothing if all is quiet before.
+async fn events_arrive(world: &World, quiet: &CancellationToken, begun: Instant) -> Option<Duration> {
     let consumed = async || {
         let figures = reconcile::figures(&world.patient, &world.operator, "analytics").await;
         figures.ok().map(|figures| figures.consumed)

@@ -5,9 +5,16 @@
 mod mishap;
 mod report;
 
-use std::time::{Duration, Instant};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use chassis::clock::Clock;
+use chrono::TimeDelta;
+use futures::FutureExt;
 use jianghan::simulate::report::Report as Round;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +25,9 @@ use crate::{World, tables};
 
 /// How long the events of a round may take to be handled once nothing befalls the suite any more.
 const DRAIN: Duration = Duration::from_secs(300);
+
+/// No round begins once domain time is so far ahead of real time: a round moves it on by weeks, and 20 years are the end.
+const FAR: TimeDelta = TimeDelta::days(18 * 365);
 
 /// How long it goes on, and with what.
 #[derive(Clone, Debug)]
@@ -34,14 +44,12 @@ pub struct Options {
     pub seed: u64,
 }
 
-/// Goes on until the time is over, there were mishaps enough, `stop` says so or a round is not clean.
-///
-/// # Errors
-/// When something could not be done at all.
+/// Goes on until the time is over, there were mishaps enough, domain time is nearly as far ahead as it may be, `stop` says so or a
+/// round is not clean. What keeps a round from its end is told in the report.
 ///
 /// # Panics
-/// When something that was started again does not come back.
-pub async fn run(options: &Options, stop: &CancellationToken, tell: impl Fn(&str)) -> Result<Report> {
+/// When the suite does not start.
+pub async fn run(options: &Options, stop: &CancellationToken, tell: impl Fn(&str)) -> Report {
     let world = World::distributed().await;
     let _turn = world.alone().await;
     tell(&format!("logs: {}", world.dir.display()));
@@ -49,35 +57,65 @@ pub async fn run(options: &Options, stop: &CancellationToken, tell: impl Fn(&str
     let mut chance = StdRng::seed_from_u64(options.seed);
     let mut report = Report::new(options.seed);
     loop {
-        let seed = options.seed.wrapping_mul(1_000_003).wrapping_add(report.rounds);
-        let quiet = CancellationToken::new();
-        let playing = async {
-            let played = world.only_plays(options.requests, seed, DRAIN).await;
-            quiet.cancel();
-            played
+        let number = report.rounds + 1;
+        let going = round(world, options, &mut chance, &mut report, begun, &tell);
+        // What does not come back panics; what was found until then is not to be lost.
+        let went = AssertUnwindSafe(going).catch_unwind().await;
+        let far = match went.unwrap_or_else(|panic| Err(anyhow!("it panicked: {}", said(&*panic)))) {
+            Ok(far) => far,
+            Err(error) => {
+                report.unclean.push(format!("round {number} did not come to its end: {error:#}"));
+                false
+            }
         };
-        let mishaps = befall(world, options.pause, &mut chance, &quiet, &mut report, &tell);
-        let (played, troubled) = tokio::join!(playing, mishaps);
-        troubled?;
-        let (round, _) = played?.report().await?;
-        world.consumes_every_group().await;
-        report.ends_round(world, &round).await?;
-        tell(&report.line(&round, begun.elapsed()));
-        if !round.is_clean() {
-            tell(&evidence(world, &round).await);
-            break;
+        if far {
+            tell("domain time is 18 years ahead, of the 20 that it may be: this round was the last");
         }
         let enough = options.mishaps.is_some_and(|mishaps| report.befell() >= mishaps);
-        if enough || begun.elapsed() >= options.time || stop.is_cancelled() || !report.is_clean() {
+        let over = enough || far || begun.elapsed() >= options.time || stop.is_cancelled();
+        if over || !report.is_clean() {
             break;
         }
         world.otlp.forget();
     }
     report.minutes = begun.elapsed().as_secs_f64() / 60.0;
-    Ok(report)
+    report
 }
 
-/// One mishap after another until all is to be quiet.
+/// One round, and whether domain time is now nearly as far ahead as it may be.
+async fn round(
+    world: &World,
+    options: &Options,
+    chance: &mut StdRng,
+    report: &mut Report,
+    begun: Instant,
+    tell: impl Fn(&str),
+) -> Result<bool> {
+    let seed = options.seed.wrapping_mul(1_000_003).wrapping_add(report.rounds);
+    let quiet = CancellationToken::new();
+    let playing = async {
+        let played = world.only_plays(options.requests, seed, DRAIN).await;
+        quiet.cancel();
+        played
+    };
+    let mishaps = befall(world, options.pause, chance, &quiet, report, &tell);
+    let (played, ()) = tokio::try_join!(playing, mishaps)?;
+    let (round, _) = played.report().await?;
+    report.ends_round(world, &round).await?;
+    tell(&report.line(&round, begun.elapsed()));
+    if !round.is_clean() {
+        tell(&evidence(world, &round).await);
+    }
+    Ok(world.now().await? - Clock::system().real_now() > FAR)
+}
+
+/// What a panic says.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it says nothing")
+}
+
+/// One mishap after another until all is to be quiet; what has ended by itself meanwhile is noted and mended.
 async fn befall(
     world: &World,
     pause: Duration,
@@ -88,7 +126,9 @@ async fn befall(
 ) -> Result<()> {
     loop {
         let pause = pause.mul_f64(chance.random_range(0.1..=1.0));
-        if quiet.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+        let over = quiet.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
+        report.unclean.extend(world.mends().await?);
+        if over {
             return Ok(());
         }
         let mishap = Mishap::draw(chance);
@@ -105,4 +145,16 @@ async fn evidence(world: &World, round: &Round) -> String {
         told.push_str(&format!("{stuck}\n{}\n", tables::how_far(world, stuck).await));
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_by_its_words() {
+        assert_eq!(said(&"waited in vain"), "waited in vain");
+        assert_eq!(said(&String::from("waited 3 s")), "waited 3 s");
+        assert_eq!(said(&7), "it says nothing");
+    }
 }

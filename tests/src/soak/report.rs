@@ -42,7 +42,8 @@ pub struct Report {
     pub differences: u64,
     /// Events that are dead after the last round.
     pub dead_letters: i64,
-    /// Lives that could not be played to their end, events that were not handled, things that could not be compared.
+    /// Lives that could not be played to their end, events that were not handled, things that could not be compared, processes that
+    /// ended otherwise than they were made to, and what kept a round from its end.
     pub unclean: Vec<String>,
     /// Resident memory by process in MB, at the end of rounds.
     pub resident_mb: BTreeMap<&'static str, Level>,
@@ -94,8 +95,9 @@ impl Report {
     pub fn note(&mut self, mishap: &Mishap, outcome: &Outcome) {
         *self.mishaps.entry(mishap.kind()).or_default() += 1;
         if !outcome.happened {
-            match mishap {
-                Mishap::Stopped(_) => self.stops_failed += 1,
+            match (mishap, outcome.ended) {
+                (Mishap::Stopped(_), _) => self.stops_failed += 1,
+                (_, Some(status)) => self.unclean.push(format!("{mishap}: it ended with {status} instead")),
                 _ => self.seams_not_passed += 1,
             }
         }
@@ -107,7 +109,7 @@ impl Report {
         }
     }
 
-    /// Adds what came of a round, and looks at the processes and at how much there is.
+    /// Adds what came of a round; then, once all processes consume, looks at them and at how much there is.
     pub async fn ends_round(&mut self, world: &World, round: &Round) -> Result<()> {
         self.rounds += 1;
         self.registered += round.registered;
@@ -117,6 +119,8 @@ impl Report {
         self.differences += round.differences;
         self.dead_letters = round.dead_letters;
         self.unclean.extend(round.stuck.iter().chain(&round.undrained).chain(&round.failures).cloned());
+        self.unclean.extend(world.mends().await?);
+        world.consumes_every_group().await;
         self.events =
             Tables::of(world, "analytics").await?.count("SELECT count(*) FROM event_log", &[]).await;
         for process in world.launched.lock().await.processes() {
@@ -198,6 +202,8 @@ fn level(levels: &mut BTreeMap<&'static str, Level>, process: &'static str, now:
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
     use super::*;
 
     #[test]
@@ -210,11 +216,22 @@ mod tests {
 
     #[test]
     fn a_stop_that_fails_is_no_clean_report_and_a_seam_not_passed_is() {
-        let outcome = Outcome { back: None, stop: None, happened: false };
+        let outcome = Outcome { back: None, stop: None, happened: false, ended: None };
         let mut report = Report::new(1);
         report.note(&Mishap::Aborted("staffing", "inbox.after_ack", 1), &outcome);
         assert!(report.is_clean() && report.seams_not_passed == 1 && report.befell() == 1);
         report.note(&Mishap::Stopped("staffing"), &outcome);
         assert!(!report.is_clean());
+    }
+
+    #[test]
+    fn a_process_that_ends_instead_of_aborting_is_named_in_a_report_that_is_not_clean() {
+        let ended = Some(ExitStatus::from_raw(2 << 8));
+        let outcome = Outcome { back: None, stop: None, happened: false, ended };
+        let mut report = Report::new(1);
+        report.note(&Mishap::Aborted("staffing", "inbox.after_ack", 1), &outcome);
+        assert!(!report.is_clean() && report.seams_not_passed == 0);
+        let told = "staffing aborts at inbox.after_ack:1: it ended with exit status: 2 instead";
+        assert_eq!(report.unclean, [told]);
     }
 }

@@ -5,7 +5,7 @@ use std::{
     io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::{self, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -159,15 +159,28 @@ pub(super) fn check_reachable(dir: &Path, user: Option<&User>) -> anyhow::Result
     Ok(())
 }
 
-/// Starts a small shell that, once this process is gone in whatever way, ends `pid` and deletes `dirs`. For
-/// throw-away servers, whose owner may be a test process that never runs destructors.
-pub(super) fn reap_after_us(pid: i32, signal: &str, dirs: &[&Path]) -> io::Result<()> {
+/// A small shell that, once this process is gone in whatever way, ends a server and deletes its folders. It is dismissed when this
+/// is dropped: by then the server is gone, and its pid may be another process's.
+#[derive(Debug)]
+pub(super) struct Reaper(pub(super) process::Child);
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // before its input ends: it is not to do its work
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts the shell that ends `pid` and deletes `dirs` after us. For throw-away servers, whose owner may be a test process that
+/// never runs destructors.
+pub(super) fn reap_after_us(pid: i32, signal: &str, dirs: &[&Path]) -> io::Result<Reaper> {
     let script = r#"pid=$1; signal=$2; shift 2
         cat >/dev/null
         kill -"$signal" "$pid" 2>/dev/null
         n=0; while kill -0 "$pid" 2>/dev/null && [ "$n" -lt 200 ]; do n=$((n+1)); sleep 0.05; done
         kill -KILL "$pid" 2>/dev/null
         rm -rf -- "$@""#;
+    // The write end of its input stays open until this process ends; that is the whole signal.
     let child = Command::new("sh")
         .arg("-c")
         .arg(script)
@@ -181,9 +194,7 @@ pub(super) fn reap_after_us(pid: i32, signal: &str, dirs: &[&Path]) -> io::Resul
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    // The write end of its input stays open until this process ends; that is the whole signal.
-    std::mem::forget(child);
-    Ok(())
+    Ok(Reaper(child))
 }
 
 /// The last lines of a log file, for messages about a server that did not come up.

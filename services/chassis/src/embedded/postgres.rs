@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use nix::{sys::signal::Signal, unistd::User};
 
 use self::programs::find_binaries;
-use super::child::{self, Child};
+use super::child::{self, Child, Reaper};
 
 /// Who the server runs as when we are root, and what brings that user.
 const USERS: [&str; 1] = ["postgres"];
@@ -86,6 +86,7 @@ pub struct Postgres {
     user: Option<User>,
     socket_dir: PathBuf,
     child: Option<Child>,
+    reaper: Option<Reaper>,
 }
 
 impl Postgres {
@@ -101,7 +102,7 @@ impl Postgres {
             .with_context(|| format!("cannot make the folder {}", options.dir.display()))?;
         sweep(&options.dir);
         let socket_dir = child::short_dir(user.as_ref())?;
-        let mut server = Self { bin, options, user, socket_dir, child: None };
+        let mut server = Self { bin, options, user, socket_dir, child: None, reaper: None };
         server.make()?;
         server.configure()?;
         server.launch().await?;
@@ -265,7 +266,8 @@ impl Postgres {
         }
         if self.options.throw_away {
             let dirs = [self.options.dir.as_path(), self.socket_dir.as_path()];
-            child::reap_after_us(self.pid(), "INT", &dirs).context("starting the reaper")?;
+            let reaper = child::reap_after_us(self.pid(), "INT", &dirs).context("starting the reaper")?;
+            self.reaper = Some(reaper); // that of the server before goes
         }
         Ok(())
     }

@@ -29,10 +29,17 @@ async fn data_outlives_a_kill_and_a_second_start() {
         client.batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (1)").await.unwrap();
     }
     let first = server.pid();
+    let reaper = |server: &Postgres| {
+        let shell = &server.reaper.as_ref().expect("it is thrown away after us").0;
+        Pid::from_raw(shell.id().try_into().unwrap())
+    };
+    let reaps_first = reaper(&server);
     server.kill9().await.unwrap();
     assert_eq!(server.pid(), 0);
     server.restart().await.unwrap();
     assert_ne!(server.pid(), first);
+    assert!(kill(reaps_first, None).is_err(), "who would end the first one's pid is gone");
+    assert!(kill(reaper(&server), None).is_ok());
     assert_eq!(count(&server).await, 1);
 
     // Another start on the same folder is refused while this one runs, and names the pid.
@@ -76,7 +83,8 @@ fn unmade(options: Options) -> Postgres {
     let user = child::server_user(&USERS, PACKAGE).unwrap();
     let socket_dir = child::short_dir(user.as_ref()).unwrap();
     std::fs::create_dir_all(&options.dir).unwrap();
-    Postgres { bin: find_binaries(&data(&options.dir)).unwrap(), options, user, socket_dir, child: None }
+    let bin = find_binaries(&data(&options.dir)).unwrap();
+    Postgres { bin, options, user, socket_dir, child: None, reaper: None }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use nix::{sys::signal::Signal, unistd::User};
 
-use super::child::{self, Child};
+use super::child::{self, Child, Reaper};
 
 /// Who the broker runs as when we are root: its package's user, else PostgreSQL's, as it did once. The package that brings
 /// the first.
@@ -77,6 +77,7 @@ pub struct RabbitMq {
     epmd_port: u16,
     dist_port: u16,
     child: Option<Child>,
+    reaper: Option<Reaper>,
 }
 
 impl RabbitMq {
@@ -96,7 +97,8 @@ impl RabbitMq {
         child::check_reachable(&options.dir.join("home"), user.as_ref())?;
         let secret = secret_of(&options.dir)?;
         let (port, epmd_port, dist_port) = (child::free_port()?, child::free_port()?, child::free_port()?);
-        let mut broker = Self { options, user, secret, port, epmd_port, dist_port, child: None };
+        let mut broker =
+            Self { options, user, secret, port, epmd_port, dist_port, child: None, reaper: None };
         broker.configure()?;
         broker.launch().await?;
         Ok(broker)
@@ -215,7 +217,8 @@ impl RabbitMq {
         // Kept from the first moment on: if the wait for it is given up, the broker goes with it.
         self.child = Some(self.spawn()?);
         if self.options.throw_away {
-            child::reap_after_us(self.pid(), "KILL", &[&self.options.dir]).context("starting the reaper")?;
+            let reaper = child::reap_after_us(self.pid(), "KILL", &[&self.options.dir]);
+            self.reaper = Some(reaper.context("starting the reaper")?); // that of the broker before goes
         }
         let ready = self.ready().await;
         if ready.is_err() {
