@@ -140,7 +140,10 @@ impl Events {
             // By its own word a partner has completed its offer before.
             turn(offer, Verb::Settle, now);
         } else if event.is::<CaseReworkOrdered>() {
-            turn(offer, Verb::Rework, now);
+            // What was told after the work had gone back is what was asked for: case-routing, too, goes by the time.
+            if !offer.has_hours_since(event.time) {
+                turn(offer, Verb::Rework, now);
+            }
         } else if event.is::<CaseClosed>()
             && let Some(closed) = offer.close(now)
         {

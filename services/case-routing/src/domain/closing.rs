@@ -308,12 +308,12 @@ impl Work<'_> {
         let works = |org| self.routes.org(org).is_some_and(|org| org.in_force(self.now));
         let lead = self.case.lead().filter(|task| works(task.org));
         let lead = lead.map(|task| (task.id, task.mode));
-        let offer_id = self.case.confirmed_offer().map(|offer| offer.id);
+        let offer = self.case.confirmed_offer().map(|offer| (offer.id, offer.partner));
         let rework_due_at = self.start_clock(ClockKind::Rework, None, self.sla().rework);
         let task_id = lead.map(|(id, _)| id);
         let told = DomainEvent::CaseReworkOrdered {
             task_id,
-            offer_id: offer_id.filter(|_| task_id.is_some()),
+            offer_id: offer.map(|(id, _)| id).filter(|_| task_id.is_some()),
             reason_code: reason_code.to_owned(),
             rework_due_at: Some(rework_due_at),
         };
@@ -322,11 +322,15 @@ impl Work<'_> {
             self.move_task(id, TaskState::Returned)?;
             self.enter(CaseState::InProgress, Trigger::OrderRework)?;
             self.emit(told, Some(reason), Some(id));
-            let due_at = if offer_id.is_some() { self.partner_due() } else { Some(rework_due_at) };
+            let due_at = if offer.is_some() { self.partner_due() } else { Some(rework_due_at) };
             self.returned(id, due_at, reason_code)?;
         } else {
             self.enter(CaseState::Triaged, Trigger::OrderRework)?;
             self.emit(told, Some(reason), None);
+            // It is asked for no other hours, and those for what does not stand do not count.
+            if let Some((offer_id, partner)) = offer {
+                self.tell_withdrawn(offer_id, partner, "reworked");
+            }
             self.cancel_with_lead("reworked")?;
             self.release_lead();
             if let Some(offer) = &mut self.case.offer {

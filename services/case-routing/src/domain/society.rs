@@ -233,7 +233,7 @@ impl Work<'_> {
         self.tell_withdrawn(offer_id, partner_org_id, reason_code);
     }
 
-    fn tell_withdrawn(&mut self, offer_id: OfferId, partner_org_id: OrgId, reason_code: &str) {
+    pub(super) fn tell_withdrawn(&mut self, offer_id: OfferId, partner_org_id: OrgId, reason_code: &str) {
         let reason_code = reason_code.to_owned();
         let reason = Reason::new(&reason_code);
         let event = DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code };

@@ -231,7 +231,8 @@ impl Case {
     }
 
     /// What a supervision that a person issued is about: the clocks of its task, by which that has to act, and not who decides over
-    /// its objection; for the lead's, for one that has none, and without a task, what the requester was promised.
+    /// its objection; for the lead's, for one that has none, and without a task, what the requester was promised. Nothing, while it
+    /// waits for who decides.
     fn meant_by_hand(&self, supervision: &Supervision) -> impl Iterator<Item = &Clock> {
         let task = supervision.task;
         let acts = move |clock: &&Clock| {
@@ -239,7 +240,8 @@ impl Case {
             own && clock.is_open() && !matches!(clock.kind, ClockKind::Objection | ClockKind::Dispatch)
         };
         let of_task = self.clocks.iter().filter(acts);
-        let promised = task == self.lead_task || of_task.clone().next().is_none();
+        let waits = task.and_then(|id| self.task(id).ok()).is_some_and(|task| task.decided_by().is_some());
+        let promised = !waits && (task == self.lead_task || of_task.clone().next().is_none());
         of_task.chain(self.resolve_clock().filter(|_| promised))
     }
 

@@ -268,6 +268,13 @@ impl Offer {
         self.state == OfferState::Completed && done_at.is_some_and(|done_at| done_at <= at)
     }
 
+    /// Whether its hours are of work that was done after that.
+    #[must_use]
+    pub fn has_hours_since(&self, at: Timestamp) -> bool {
+        let drafted = self.record.as_ref().filter(|record| record.state == RecordState::Drafted);
+        drafted.is_some_and(|record| record.ended_at > at)
+    }
+
     /// The case was verified by a third organisation and closed: drafted hours count for good, and none are added any more.
     /// `None` where that changes nothing.
     pub fn close(&self, now: Timestamp) -> Option<Self> {

@@ -1,6 +1,8 @@
 //! Cases of partners that are completed without the partner's word, as by an agreement of the parties: the offer is done with, and
 //! takes hours until the case is closed.
 
+use std::time::Duration;
+
 use crate::{
     offers::{digest, records},
     support::{World, accept, closed, completion, refusal},
@@ -117,4 +119,25 @@ async fn a_rework_brings_back_what_was_completed_without_the_partners_word() {
     world.completed(case_id, offer_id).await;
     assert_eq!(world.get(offer_id).await, done);
     assert_eq!(digest(&world, offer_id).await, "completed;records=1");
+}
+
+#[tokio::test]
+async fn hours_told_after_a_rework_that_is_heard_of_later_are_those_asked_for() {
+    let world = World::start().await;
+    let (case_id, offer_id) = world.settled().await;
+    let done = world.complete(offer_id, 25).await;
+    let rework = CaseReworkOrdered {
+        case_id: case_id.to_string(),
+        offer_id: offer_id.to_string(),
+        ..Default::default()
+    };
+    let mut told = world.told("case-routing", case_id, &rework);
+    told.time -= chrono::Duration::minutes(5);
+    world.service.deliver_repeatedly(told).await;
+    assert_eq!(world.get(offer_id).await, done);
+    assert_eq!(digest(&world, offer_id).await, "completed;records=1");
+    // What goes back after they were told is another matter.
+    world.service.clock().advance(Duration::from_secs(300));
+    world.tell("case-routing", case_id, &rework).await;
+    assert_eq!(digest(&world, offer_id).await, "confirmed;records=0");
 }

@@ -13,16 +13,23 @@ pub struct JoinedReport {
     pub at: Timestamp,
 }
 
-/// What they hear of a decision, in order. They are merged all the while: of the way between they hear nothing.
+/// What they hear of a decision, in order. They are merged all the while: of the way between they hear nothing. The way of closing
+/// is that of the last event in a state, as in [`super::reports`].
 #[must_use]
 pub fn reports_to_joined(case: &Case, before: Option<CaseState>, events: &[Emitted]) -> Vec<JoinedReport> {
     if case.merged.is_empty() {
         return Vec::new();
     }
-    let (mut reports, mut last) = (Vec::new(), before);
+    let (mut reports, mut last) = (Vec::<JoinedReport>::new(), before);
     for told in events {
         let state = told.facts.state;
-        let was = last.replace(state).filter(|was| *was != state);
+        if last == Some(state) {
+            if let Some(report) = reports.last_mut().filter(|report| report.state == state) {
+                report.closed_code = told.facts.closed_code;
+            }
+            continue;
+        }
+        let was = last.replace(state);
         // Taken out of another, it leaves whatever that one had come to.
         let goes_on = was.is_some_and(|was| is_result(was) || was == CaseState::Merged);
         let goes_on = goes_on && state != CaseState::Archived;

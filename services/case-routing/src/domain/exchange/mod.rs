@@ -52,17 +52,24 @@ pub struct Report {
     pub at: Timestamp,
 }
 
-/// What the other systems have to hear of a decision: every state that the case came to, in order, also those it only passed.
+/// What the other systems have to hear of a decision: every state that the case came to, in order, also those it only passed,
+/// with the way of closing that the last event in it tells of: what ends with a case is told of before that is known.
 pub fn reports(case: &mut Case, before: Option<CaseState>, events: &[Emitted]) -> Vec<Report> {
     if case.external.is_empty() {
         return Vec::new();
     }
-    let (mut reports, mut last, at) = (Vec::new(), before, case.updated_at);
+    let (mut reports, mut last, at) = (Vec::<Report>::new(), before, case.updated_at);
+    // Where the reports of the latest state begin.
+    let mut latest = 0;
     for told in events {
         if last == Some(told.facts.state) {
+            for report in reports.iter_mut().skip(latest) {
+                report.closed_code = told.facts.closed_code;
+            }
             continue;
         }
         last = Some(told.facts.state);
+        latest = reports.len();
         for link in &mut case.external {
             link.told += 1;
             reports.push(Report {

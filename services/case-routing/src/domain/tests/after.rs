@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use super::super::*;
 use super::table::in_state;
 use super::world::*;
+use crate::record::{CaseRecord, OfferState};
 
 #[test]
 fn a_bad_rating_found_valid_brings_rework_and_supervision() {
@@ -385,14 +386,21 @@ fn a_reworked_case_whose_lead_is_gone_is_routed_afresh() {
     let mut world = World::new();
     let case = world.with_partner();
     let offer = case.offer.clone().unwrap().id;
-    let case = case.social_completed(offer, &[], &world.system()).unwrap().unwrap().case;
+    let done = case.social_completed(offer, &[], &world.system()).unwrap().unwrap();
+    let (record, _) = CaseRecord::after(None, done.clone());
+    let case = done.case;
     let mut gone = parts();
     gone.orgs.iter_mut().filter(|org| org.id == GROUP).for_each(|org| org.valid_to = Some(world.now));
     world.routes = RoutingTable::new(gone);
     let reworked = case.order_rework("not_done", &world.official(VERIFIER)).unwrap();
-    assert_eq!(names(&reworked), ["CaseReworkOrdered", "TaskCancelled", "CaseDispatched", "TaskIssued"]);
+    assert_eq!(
+        names(&reworked),
+        ["CaseReworkOrdered", "CaseOfferWithdrawn", "TaskCancelled", "CaseDispatched", "TaskIssued"]
+    );
     assert_eq!(reworked.case.lead_org, Some(STATION));
     assert_eq!(violations(&reworked.case), Vec::<&str>::new());
+    let (record, _) = CaseRecord::after(Some(&record), reworked);
+    assert_eq!(record.pending.offers[&offer].1, OfferState::Withdrawn, "its hours do not count");
 }
 
 #[test]

@@ -119,6 +119,8 @@ fn of_a_department_whose_objection_waits_whoever_decides_is_supervised() {
     let late = world.tick(late).case;
     let overdue = late.supervisions.iter().find(|known| known.clock == Some(ClockKind::Resolve)).unwrap();
     assert_eq!(late.supervised(overdue), GOVERNMENT);
+    let known = late.supervisions.iter().find(|known| known.id == by_hand).unwrap();
+    assert_eq!((known.level, late.rises_at(known)), (1, None), "not for what others are late with");
     // Kept to it, the department is waited for again.
     let by_district = world.official(GOVERNMENT);
     let kept = late.decide_assist_objection(task, false, "duty_is_clear", &by_district).unwrap().case;
@@ -369,12 +371,19 @@ fn hours_that_no_end_of_a_case_would_settle_are_withdrawn_when_it_is_merged_or_h
     let (case, done_at) = taken_over(&mut world);
     let offer = case.offer.clone().unwrap().id;
     let case = case.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
-    let into = CaseId(world.fresh());
+    let (into, ticket) = (CaseId(world.fresh()), TicketId(world.fresh()));
+    let case = Case { external: vec![exchange::ExternalLink { ticket, told: 0 }], ..case };
     let merged = case.clone().merge(into, &world.official(STATION)).unwrap();
+    let joined = Case { merged: vec![into], ..case.clone() };
+    let left = joined.hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap();
+    let told = exchange::reports_to_joined(&left.case, Some(CaseState::Triaged), &left.events);
+    let told: Vec<_> = told.iter().map(|report| (report.state, report.closed_code)).collect();
+    assert_eq!(told, [(CaseState::HandedOff, Some(ClosedCode::HandedOff))], "whoever was merged into it");
     let gone = case.hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap();
-    for (ended, event, why) in
-        [(merged, "CaseMerged", "case_merged"), (gone, "CaseHandedOff", "case_handed_off")]
-    {
+    for (ended, event, why, code) in [
+        (merged, "CaseMerged", "case_merged", ClosedCode::Merged),
+        (gone, "CaseHandedOff", "case_handed_off", ClosedCode::HandedOff),
+    ] {
         assert_eq!(names(&ended), ["CaseOfferWithdrawn", event]);
         let DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code } =
             &ended.events[0].event
@@ -384,6 +393,8 @@ fn hours_that_no_end_of_a_case_would_settle_are_withdrawn_when_it_is_merged_or_h
         assert_eq!((*offer_id, *partner_org_id, reason_code.as_str()), (offer, GROUP, why));
         let (record, _) = CaseRecord::after(None, ended.clone());
         assert_eq!(record.pending.offers[&offer].1, OfferState::Withdrawn);
+        let [report] = &record.pending.reports[..] else { panic!("{event}") };
+        assert_eq!((report.state, report.closed_code), (ended.case.state, Some(code)), "as it ended");
         let case = ended.case;
         assert!(!case.was_done_in_time(offer, done_at), "what is heard of afterwards is too late");
         assert_eq!((case.offer_to_settle(), violations(&case)), (None, Vec::new()));

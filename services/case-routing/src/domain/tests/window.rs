@@ -124,6 +124,20 @@ fn what_another_system_adds_is_the_supplement_and_its_ticket_says_where() {
 }
 
 #[test]
+fn another_system_hears_that_a_case_was_withdrawn_whatever_ended_with_it() {
+    let mut world = World::new();
+    for case in [world.dispatched("stairs"), world.completed("stairs")] {
+        let (ticket, before) = (TicketId(world.fresh()), case.state);
+        let case = Case { external: vec![exchange::ExternalLink { ticket, told: 0 }], ..case };
+        let mut ended = case.withdraw("solved_itself", None, &world.resident()).unwrap();
+        assert_eq!(names(&ended).first(), Some(&"TaskCancelled"), "{before}");
+        let told = exchange::reports(&mut ended.case, Some(before), &ended.events);
+        let told: Vec<_> = told.iter().map(|report| (report.state, report.closed_code)).collect();
+        assert_eq!(told, [(CaseState::Withdrawn, Some(ClosedCode::Withdrawn))], "{before}");
+    }
+}
+
+#[test]
 fn of_words_that_come_when_a_case_is_over_whoever_received_it_is_reminded_until_they_answer() {
     let mut world = World::new();
     let closed = world.closed("stairs");
