@@ -15,7 +15,8 @@ pub struct RelayConfig {
     pub lease: Duration,
     /// How often the table is looked at without being told to.
     pub poll: Duration,
-    /// How long a confirmation may take on a shared bus before everything in flight is published again.
+    /// How long a confirmation may take on a shared bus before everything in flight is published again; four times as long while
+    /// others come, and twice as long each time that none came (up to eight times).
     pub confirm_deadline: Duration,
     /// How long the last pass may take when stopping.
     pub final_pass: Duration,

@@ -2,6 +2,7 @@
 //! publishes them in order and removes a row only when the bus has confirmed it.
 
 mod config;
+mod deadline;
 mod flight;
 mod gate;
 mod handed;

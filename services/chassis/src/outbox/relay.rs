@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{OutboxState, RelayConfig, flight::Flight, reading::Reading, store};
+use super::{OutboxState, RelayConfig, deadline::Deadline, flight::Flight, reading::Reading, store};
 use crate::{
     Result,
     bus::{Aside, Confirmation, EventBus, Reach, Trouble},
@@ -96,6 +96,7 @@ struct Session<'a> {
     dead: usize,
     confirmations: (mpsc::UnboundedSender<Confirmation>, mpsc::UnboundedReceiver<Confirmation>),
     last_confirmed: Instant,
+    deadline: Deadline,
     /// The bus is away; not worth asking before.
     away_until: Instant,
     /// The broker held up the connection when it was last looked at.
@@ -133,6 +134,7 @@ impl<'a> Session<'a> {
             dead: 0,
             confirmations: mpsc::unbounded_channel(),
             last_confirmed: now,
+            deadline: Deadline::new(relay.config.confirm_deadline, now),
             away_until: now,
             held_up: false,
             oldest: None,
@@ -373,6 +375,7 @@ impl<'a> Session<'a> {
             store::delete(&mut self.conn, &taken).await?;
             crash::seam("relay.after_delete");
             self.last_confirmed = Instant::now();
+            self.deadline.confirmed(self.last_confirmed);
             self.trouble.worked();
             self.state.set_flowing(true);
             self.state.removed(taken.len());
@@ -422,8 +425,9 @@ impl<'a> Session<'a> {
             }
             return;
         }
-        if self.relay.bus.shared() && self.flight.is_overdue(self.relay.config.confirm_deadline) {
+        if self.relay.bus.shared() && self.flight.is_overdue(self.deadline.limit(Instant::now())) {
             tracing::warn!(in_flight = self.flight.len(), "confirmations are overdue; publishing again");
+            self.deadline.missed();
             self.trouble.failed(Instant::now());
             self.state.set_flowing(false);
             let link = self.flight.link();
