@@ -159,7 +159,8 @@ pub struct SpineConfig {
     pub refuse_backlog: i64,
     /// Events the relay reads at once.
     pub relay_batch: i64,
-    /// A publish that is not confirmed within this is tried again, in milliseconds.
+    /// A publish that is not confirmed within this is tried again, in milliseconds: four times as long while others are confirmed, twice
+    /// as long each time that none was (up to eight times).
     pub confirm_timeout_ms: u64,
     /// Lease of the relay and of consumer groups, in milliseconds.
     pub lease_ms: u64,

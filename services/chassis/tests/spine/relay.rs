@@ -34,6 +34,8 @@ struct Recorder {
     refuse: Mutex<Option<Uuid>>,
     /// Later events of a key may go before earlier ones are confirmed.
     pipelined: bool,
+    /// How long each confirmation takes after the one before.
+    each: Duration,
     link: AtomicU64,
     /// The connection dies with the next events, which is told only when more may have come.
     dies: AtomicBool,
@@ -109,11 +111,12 @@ impl EventBus for Recorder {
             self.waiting.lock().unwrap().extend(told.map(|one| (one, confirmations.clone())));
             return Ok(link);
         }
-        let confirmations = confirmations.clone();
+        let (confirmations, each) = (confirmations.clone(), self.each);
         tokio::spawn(async move {
             // A broker's latency, or the time until it is seen that nobody is there any more.
             tokio::time::sleep(Duration::from_millis(if dies { 100 } else { 3 })).await;
             for (seq, taken) in seqs {
+                tokio::time::sleep(each).await;
                 let _ = confirmations.send(Confirmation { seq, taken });
             }
         });
@@ -246,6 +249,20 @@ async fn a_confirmation_that_never_comes_is_overdue_though_others_flow() {
     assert!(version > 5, "others flowed meanwhile");
     relay.stop().await;
     assert_eq!(bus.first_seen()[&other], (1..=version).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_confirms_slowly_is_not_given_everything_again() {
+    let world = world(PRODUCER).await;
+    let bus = Arc::new(Recorder { pipelined: true, each: Duration::from_millis(80), ..Recorder::default() });
+    let config = RelayConfig { confirm_deadline: Duration::from_secs(2), ..RelayConfig::default() };
+    let keys: Vec<Uuid> = (0..40).map(|_| id()).collect(); // 3.2 seconds for all
+    emit(&world.db, &keys, 1..=1).await;
+    let relay = run_relay(&world.db, bus.clone(), config);
+    until("all are confirmed", async || world.number("SELECT count(*) FROM outbox").await == 0).await;
+    assert_eq!(bus.published.lock().unwrap().len(), keys.len(), "each once");
+    assert_eq!(bus.resets.load(Ordering::Relaxed), 0);
+    relay.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
