@@ -191,14 +191,16 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<V
          AND patrol_id < $5 ORDER BY patrol_id DESC LIMIT $6"
     );
     const REACHED: &str = concat!(
-        "SELECT p.* FROM (SELECT reached.patrol_id FROM ((SELECT patrol_id FROM patrols \
+        "SELECT ",
+        columns!(),
+        " FROM (SELECT reached.patrol_id AS found_id FROM ((SELECT patrol_id FROM patrols \
          WHERE person_id = $2 AND ($3 IS NULL OR unit_id = ANY($3)) AND patrol_id < $5 \
          ORDER BY patrol_id DESC LIMIT $6) UNION (SELECT f.patrol_id FROM unnest($1) AS u (id) \
          CROSS JOIN LATERAL (SELECT patrol_id FROM patrols WHERE unit_id = u.id AND patrol_id < $5 \
          ORDER BY patrol_id DESC LIMIT $6) AS f WHERE $3 IS NULL OR u.id = ANY($3))) AS reached \
          WHERE $4 IS NULL ORDER BY reached.patrol_id DESC LIMIT $6) AS found CROSS JOIN LATERAL (",
-        patrols!("WHERE patrols.patrol_id = found.patrol_id OFFSET 0"),
-        ") AS p ORDER BY found.patrol_id DESC"
+        patrols!("WHERE patrol_id = found.found_id OFFSET 0"),
+        ") AS p ORDER BY found_id DESC"
     );
     let text = if wanted.grid.is_some() { OF_GRID } else { REACHED };
     Ok(cached(text)
