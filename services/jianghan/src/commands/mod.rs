@@ -21,6 +21,7 @@ pub mod simulate;
 pub mod up;
 
 use std::{
+    fs::OpenOptions,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -64,8 +65,42 @@ pub fn default_data_dir() -> PathBuf {
     if unreachable { PathBuf::from("/var/lib/jianghan") } else { home.join(".data") }
 }
 
+/// Whether a report can be written where it is asked for: told before the work, which may take hours. An older one stays as it is.
+///
+/// # Errors
+/// Naming the file.
+pub fn try_report(path: &Path) -> Result<()> {
+    let known = path.exists();
+    let tried = OpenOptions::new().append(true).create(true).open(path);
+    tried.with_context(|| format!("--report: cannot write {}", path.display()))?;
+    if !known {
+        std::fs::remove_file(path).ok();
+    }
+    Ok(())
+}
+
 /// Writes a report as JSON.
 pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     let json = serde_json::to_vec_pretty(value)?;
     std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_report_cannot_go_is_told_before_and_what_is_there_stays() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (new, old) = (dir.path().join("new.json"), dir.path().join("old.json"));
+        std::fs::write(&old, "{}").expect("written");
+        try_report(&new).expect("it can go there");
+        try_report(&old).expect("it can be replaced");
+        assert!(!new.exists(), "nothing is left before there is something to tell");
+        assert_eq!(std::fs::read(&old).expect("it stays"), b"{}");
+        for wrong in [dir.path().join("no/such/report.json"), dir.path().to_owned()] {
+            let error = try_report(&wrong).expect_err("refused").to_string();
+            assert_eq!(error, format!("--report: cannot write {}", wrong.display()));
+        }
+    }
 }
