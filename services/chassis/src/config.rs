@@ -301,7 +301,7 @@ impl ServiceConfig {
         let mut table = match env("JIANGHAN_CONFIG") {
             Some(path) => {
                 let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-                text.parse::<Table>().with_context(|| format!("{path} is not TOML"))?
+                text.parse::<Table>().map_err(|error| not_toml(&path, &text, &error))?
             }
             None => Table::new(),
         };
@@ -309,7 +309,7 @@ impl ServiceConfig {
             environment::underlay(&mut table, key, value)?;
         }
         environment::overlay(&mut table, &env)?;
-        let mut config: Self = Value::Table(table).try_into().map_err(|error| unknown(&error))?;
+        let mut config: Self = typed(table)?;
         // A file that names one address does not forget the others.
         for (peer, address) in Self::default().addresses {
             config.addresses.entry(peer).or_insert(address);
@@ -332,10 +332,9 @@ impl ServiceConfig {
     /// When a key is unknown (if `T` denies unknown fields) or a value has the wrong form.
     pub fn section<T: DeserializeOwned + Default>(&self) -> anyhow::Result<T> {
         match self.services.get(&self.service) {
-            Some(table) => Value::Table(table.clone())
-                .try_into()
-                .map_err(|error| unknown(&error))
-                .with_context(|| format!("in [services.{}]", self.service)),
+            Some(table) => {
+                typed(table.clone()).with_context(|| format!("in [services.{}]", self.service))
+            }
             None => Ok(T::default()),
         }
     }
@@ -389,9 +388,34 @@ impl DbConfig {
     }
 }
 
-/// The message of the TOML reader, which names the key but never shows a value of ours that could be a secret.
-fn unknown(error: &toml::de::Error) -> anyhow::Error {
-    anyhow::anyhow!("the configuration is not acceptable: {}", error.message())
+/// Where a file is no TOML. The reader would show the line, which may hold a secret.
+fn not_toml(path: &str, text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return anyhow::anyhow!("{path} is not TOML");
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    anyhow::anyhow!("{path} is not TOML: line {line}, column {column}")
+}
+
+/// A table as what is read from it.
+fn typed<T: DeserializeOwned>(table: Table) -> anyhow::Result<T> {
+    serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
+        let wrong = without_value(error.inner().message());
+        anyhow::anyhow!("the configuration is not acceptable: {}: {wrong}", error.path())
+    })
+}
+
+/// What is wrong with a key, without its value: that may be a secret.
+fn without_value(message: &str) -> String {
+    // Those tell of keys alone.
+    if ["unknown field ", "missing field ", "duplicate field "].iter().any(|of| message.starts_with(of)) {
+        return message.to_owned();
+    }
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => "is not of the right form".to_owned(),
+    }
 }
 
 #[cfg(test)]

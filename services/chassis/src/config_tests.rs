@@ -122,6 +122,30 @@ fn secrets_come_from_files_and_do_not_print() {
 }
 
 #[test]
+fn what_is_wrong_with_a_value_is_told_by_its_key_and_without_it() {
+    for (file, told) in [
+        ("[bus]\n[database]\nurl = postgres://u:hush@h/d\n", "line 3, column "),
+        ("[database]\nmax_connections = 'postgres://u:hush@h/d'", "database.max_connections: expected u32"),
+        ("[database]\nmax_connections = 'hush, expected hush'", "database.max_connections: expected u32"),
+        ("database = 'postgres://u:hush@h/d'", "database: expected struct DbConfig"),
+        ("[telemetry]\nlog_format = 'hush'", "telemetry.log_format: expected"),
+        ("listen = 'hush'", "listen: "),
+    ] {
+        let error = format!("{:#}", with(file, &[]).unwrap_err());
+        assert!(error.contains(told) && !error.contains("hush"), "{error}");
+    }
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Own {
+        key: u8,
+    }
+    let config = with("[services.case-routing]\nkey = 'hush'", &[]).unwrap();
+    let error = format!("{:#}", config.section::<Own>().map(|own| own.key).unwrap_err());
+    assert!(error.contains("services.case-routing") && error.contains("key: expected u8"), "{error}");
+    assert!(!error.contains("hush"), "{error}");
+}
+
+#[test]
 fn a_service_reads_its_own_section() {
     #[derive(Default, Deserialize, PartialEq, Debug)]
     #[serde(default, deny_unknown_fields)]

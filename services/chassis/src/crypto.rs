@@ -8,8 +8,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    io::{ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::ErrorKind,
     path::Path,
     sync::{Arc, RwLock},
 };
@@ -25,7 +24,10 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    files,
+};
 
 const FORM: u8 = 1;
 const KEY_ID: usize = 4;
@@ -90,29 +92,14 @@ impl Crypto {
             std::fs::create_dir_all(dir)
                 .with_context(|| format!("cannot make the folder {}", dir.display()))?;
         }
-        // A new key is written aside and linked into place, so that of several processes starting at once one wins
-        // and nobody ever reads half a key.
-        let fresh = path.with_extension(format!("new-{}", std::process::id()));
         let mut key: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
         let mut text = BASE64_STANDARD.encode(key.as_slice());
         key.zeroize();
         text.push('\n');
-        std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&fresh)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .with_context(|| format!("cannot write the key file {}", path.display()))?;
+        // Of several processes starting at once one wins, and nobody ever reads half a key.
+        let created = files::create(path, text.as_bytes(), files::PRIVATE);
         text.zeroize();
-        let linked = std::fs::hard_link(&fresh, path);
-        std::fs::remove_file(&fresh).ok();
-        match linked {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error).with_context(|| format!("cannot write the key file {}", path.display())),
-        }
+        created.with_context(|| format!("cannot write the key file {}", path.display()))
     }
 
     /// Reads the key file, and makes it when there is none: for suites that begin with an empty folder.

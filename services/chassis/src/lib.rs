@@ -13,6 +13,7 @@ pub mod db;
 pub mod embedded;
 pub mod error;
 pub mod event;
+pub mod files;
 pub mod grpc;
 pub mod inbox;
 pub mod lifecycle;

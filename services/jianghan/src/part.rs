@@ -1,13 +1,16 @@
 //! A CSV file that is written in parts: what is there stays when the writing is interrupted, and goes on behind its last whole
-//! page. `FILE.csv.part` holds the rows, `FILE.csv.part.json` how far they are; the file gets its name when it is whole.
+//! page. `FILE.csv.part` holds the rows, `FILE.csv.part.json` how far they are; the file gets its name when it is whole. Its owner
+//! alone may read them.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufWriter, ErrorKind, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
+use chassis::files::PRIVATE;
 use gateway::export::{BOM, Row, line};
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +62,8 @@ impl Part {
             bail!("{} answers another question; remove it and its .json to begin again", part.display());
         }
         let cannot = || format!("cannot write {}", part.display());
-        let options = OpenOptions::new().create(true).write(true).truncate(false).open(&part);
-        let mut file = options.with_context(cannot)?;
+        let file = OpenOptions::new().create(true).write(true).truncate(false).mode(PRIVATE).open(&part);
+        let mut file = file.with_context(cannot)?;
         if file.metadata().with_context(cannot)?.len() < mark.bytes {
             bail!("{} is shorter than it was; remove it and its .json to begin again", part.display());
         }
@@ -96,7 +99,9 @@ impl Part {
         self.out.flush()?;
         mark.bytes = self.bytes;
         let (name, aside) = (with(&self.path, ".part.json"), with(&self.path, ".part.json.new"));
-        fs::write(&aside, serde_json::to_vec(mark)?).and_then(|()| fs::rename(&aside, &name))?;
+        let file = OpenOptions::new().create(true).write(true).truncate(true).mode(PRIVATE).open(&aside);
+        file?.write_all(&serde_json::to_vec(mark)?)?;
+        fs::rename(&aside, &name)?;
         Ok(())
     }
 
@@ -116,6 +121,8 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn row(n: usize) -> Row {
@@ -133,6 +140,10 @@ mod tests {
         }
         (mark.rows, mark.page_token) = (3, "t-3".to_owned());
         part.mark(&mut mark).expect("marked");
+        for ending in [".part", ".part.json"] {
+            let mode = fs::metadata(with(&path, ending)).expect("it is there").permissions().mode();
+            assert_eq!(mode & 0o777, PRIVATE, "{ending}");
+        }
         part.write(&row(99)).expect("half a page");
         drop(part);
         assert!(!path.exists());

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use nix::{sys::signal::Signal, unistd::User};
 
 use super::child::{self, Child, Reaper};
+use crate::files;
 
 /// Who the broker runs as when we are root: its package's user, else PostgreSQL's, as it did once. The package that brings
 /// the first.
@@ -307,17 +308,16 @@ impl Drop for RabbitMq {
     }
 }
 
-/// The broker's password, kept with its data.
+/// The broker's password, kept with its data. The broker is told it at each start, so that one that was lost is made anew.
 fn secret_of(dir: &Path) -> anyhow::Result<String> {
     let path = dir.join("secret");
-    if let Ok(secret) = std::fs::read_to_string(&path) {
+    if let Ok(secret) = std::fs::read_to_string(&path)
+        && !secret.is_empty()
+    {
         return Ok(secret);
     }
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let secret = format!("{:032x}", rand::random::<u128>());
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    file.and_then(|mut file| file.write_all(secret.as_bytes()))
-        .context("cannot write the broker's password")?;
+    files::replace(&path, secret.as_bytes(), files::PRIVATE).context("cannot write the broker's password")?;
     Ok(secret)
 }
 
@@ -364,6 +364,20 @@ mod tests {
                 other => assert!(Instant::now() < deadline, "{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_password_is_made_once_and_anew_where_an_interrupted_start_left_none() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = std::env::temp_dir().join(format!("jh-secret-{}", crate::clock::new_id().simple()));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("secret"), "").unwrap();
+        let secret = secret_of(&dir).unwrap();
+        assert_eq!(secret.len(), 32);
+        assert_eq!(secret_of(&dir).unwrap(), secret);
+        let mode = std::fs::metadata(dir.join("secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, files::PRIVATE);
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[tokio::test]

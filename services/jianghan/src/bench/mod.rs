@@ -19,7 +19,8 @@ pub mod usage;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use chassis::lifecycle::shutdown_signal;
 use clap::{Args as ClapArgs, Subcommand};
 
 /// Arguments of `bench`.
@@ -51,7 +52,17 @@ enum What {
 
 /// Runs a bench; exits 1 when a call failed or a mark was missed (`lifecycle`: with `--marks` or `--compare`; `events` has none).
 pub async fn run(args: Args) -> Result<ExitCode> {
-    match args.what {
+    // Those two start no servers and hold up whoever would listen: a signal ends them at once.
+    let stoppable = !matches!(args.what, What::Routes(_) | What::Classify(_));
+    tokio::select! {
+        measured = measure(args.what) => measured,
+        // Told to stop, servers and folders go with what was measured.
+        () = shutdown_signal(), if stoppable => bail!("stopped; nothing was measured to its end"),
+    }
+}
+
+async fn measure(what: What) -> Result<ExitCode> {
+    match what {
         What::Lifecycle(args) => lifecycle::run(args).await,
         What::Spike(args) => spike::run(args).await,
         What::Events(args) => spine::run(args).await,

@@ -18,7 +18,7 @@ use identity::{
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 
-use super::serve;
+use super::{serve, unless_stopped};
 
 /// Columns of an export.
 const COLUMNS: [&str; 12] = [
@@ -58,7 +58,7 @@ enum Action {
     /// Write the entries, oldest first, as CSV; with `--json`, or to a file that ends in .jsonl, as an object a line. They hold
     /// pseudonyms, codes and ids.
     Export {
-        /// The file, which appears when it is whole: .csv or .jsonl. Without it they are printed.
+        /// The file, which appears when it is whole, and not at all when it is stopped: .csv or .jsonl. Without it they are printed.
         #[arg(long, value_name = "FILE", value_parser = read_path)]
         out: Option<PathBuf>,
         /// Only entries behind this number.
@@ -122,18 +122,24 @@ async fn export(db: &Db, out: Option<PathBuf>, after: i64, json: bool) -> Result
         write(db, after, form, BufWriter::new(io::stdout())).await?;
         return Ok(ExitCode::SUCCESS);
     };
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let file = NamedTempFile::new_in(dir).with_context(|| format!("cannot write to {}", dir.display()))?;
-    let form = if path.extension().is_some_and(|ending| ending == "csv") { Form::Csv } else { Form::Lines };
-    let entries = write(db, after, form, BufWriter::new(file.as_file())).await?;
-    file.as_file().sync_all()?;
-    file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let entries = unless_stopped(&path, write_file(db, after, &path)).await?;
     if json {
         println!("{}", json!({ "entries": entries, "file": path }));
     } else {
         println!("{entries} entries in {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes them to a file, which appears when it is whole.
+async fn write_file(db: &Db, after: i64, path: &Path) -> Result<u64> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let file = NamedTempFile::new_in(dir).with_context(|| format!("cannot write to {}", dir.display()))?;
+    let form = if path.extension().is_some_and(|ending| ending == "csv") { Form::Csv } else { Form::Lines };
+    let entries = write(db, after, form, BufWriter::new(file.as_file())).await?;
+    file.as_file().sync_all()?;
+    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(entries)
 }
 
 /// Writes the entries behind a number page by page; gives how many.

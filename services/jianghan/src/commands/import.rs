@@ -27,7 +27,7 @@ pub struct Args {
     /// Code of the system the cases come from: ids of different sources are different ids.
     #[arg(long, value_name = "CODE", default_value = "history")]
     source: String,
-    /// Go on with the import of this file that was stopped.
+    /// Go on with the import of this file that was stopped; the mapping has to be that of before.
     #[arg(long)]
     resume: bool,
     /// Store nothing, only say what would be refused.

@@ -2,15 +2,14 @@
 //! found.
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
+use chassis::files;
 use proto::case_routing::v1::{TableFormat, TableProblem};
 use serde::Serialize;
-use tempfile::Builder;
 
 use crate::suite::{AccountsFile, Session, Suite};
 
@@ -40,13 +39,7 @@ pub fn read(path: &Path) -> Result<(Vec<u8>, TableFormat)> {
 
 /// Writes a file; an older one is replaced once the new one is whole.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let file = Builder::new().prefix(".export-").tempfile_in(dir);
-    let mut file = file.with_context(|| format!("cannot write to {}", dir.display()))?;
-    file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    file.as_file().sync_all()?;
-    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
+    files::replace(path, bytes, files::PRIVATE).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A session of the first account with a role.

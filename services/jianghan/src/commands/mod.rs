@@ -21,11 +21,13 @@ pub mod simulate;
 pub mod up;
 
 use std::{
+    fs::OpenOptions,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use chassis::lifecycle::shutdown_signal;
 use clap::Args;
 
 use crate::suite::AccountsFile;
@@ -64,8 +66,79 @@ pub fn default_data_dir() -> PathBuf {
     if unreachable { PathBuf::from("/var/lib/jianghan") } else { home.join(".data") }
 }
 
+/// Does what writes a file that appears when it is whole. Told to stop, it gives that up, and what was written aside is gone: it may
+/// hold what residents wrote.
+///
+/// # Errors
+/// Of the work; that it was stopped.
+pub async fn unless_stopped<T>(out: &Path, work: impl Future<Output = Result<T>>) -> Result<T> {
+    unless(shutdown_signal(), out, work).await
+}
+
+async fn unless<T>(
+    stop: impl Future<Output = ()>,
+    out: &Path,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        () = stop => bail!("stopped; {} was not written", out.display()),
+    }
+}
+
+/// Whether a report can be written where it is asked for: told before the work, which may take hours. An older one stays as it is.
+///
+/// # Errors
+/// Naming the file.
+pub fn try_report(path: &Path) -> Result<()> {
+    let known = path.exists();
+    let tried = OpenOptions::new().append(true).create(true).open(path);
+    tried.with_context(|| format!("--report: cannot write {}", path.display()))?;
+    if !known {
+        std::fs::remove_file(path).ok();
+    }
+    Ok(())
+}
+
 /// Writes a report as JSON.
 pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     let json = serde_json::to_vec_pretty(value)?;
     std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_told_to_stop_leaves_no_half_a_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let files = || std::fs::read_dir(dir.path()).expect("a folder").count();
+        let (begun, stop) = tokio::sync::oneshot::channel::<()>();
+        let work = async {
+            let half = tempfile::NamedTempFile::new_in(dir.path()).expect("a file");
+            assert_eq!(files(), 1);
+            begun.send(()).expect("somebody stops it");
+            std::future::pending::<()>().await;
+            anyhow::Ok(half)
+        };
+        let stopped = unless(async { stop.await.expect("it is begun") }, Path::new("cases.csv"), work).await;
+        assert_eq!(stopped.expect_err("not done").to_string(), "stopped; cases.csv was not written");
+        assert_eq!(files(), 0);
+    }
+
+    #[test]
+    fn where_a_report_cannot_go_is_told_before_and_what_is_there_stays() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (new, old) = (dir.path().join("new.json"), dir.path().join("old.json"));
+        std::fs::write(&old, "{}").expect("written");
+        try_report(&new).expect("it can go there");
+        try_report(&old).expect("it can be replaced");
+        assert!(!new.exists(), "nothing is left before there is something to tell");
+        assert_eq!(std::fs::read(&old).expect("it stays"), b"{}");
+        for wrong in [dir.path().join("no/such/report.json"), dir.path().to_owned()] {
+            let error = try_report(&wrong).expect_err("refused").to_string();
+            assert_eq!(error, format!("--report: cannot write {}", wrong.display()));
+        }
+    }
 }

@@ -16,7 +16,8 @@ use crate::{
 /// Arguments of `seed`.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Where the generated passwords go (mode 0600), with the addresses of the suite.
+    /// Where the generated passwords go (mode 0600), with the addresses of the suite. A file that is there is kept beside it, as
+    /// FILE.before-TIME.
     #[arg(long, value_name = "FILE", default_value = "accounts.json")]
     accounts: PathBuf,
     /// Seed only the people of these streets, by code.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-use super::{Target, write_json};
+use super::{Target, try_report, write_json};
 use crate::simulate::{self, Options, input};
 
 /// What it does to the suite's time.
@@ -53,6 +53,7 @@ pub struct Args {
 /// Plays, reports, and exits 1 unless nothing was lost, nothing happened twice, nobody is stuck, every event was handled and all
 /// could be compared.
 pub async fn run(args: Args) -> Result<ExitCode> {
+    args.report.as_deref().map_or(Ok(()), try_report)?;
     let file = args.target.read()?;
     let options = Options {
         seed: args.seed,

@@ -12,13 +12,14 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use chassis::{
     config::{ServiceConfig, TelemetryConfig},
+    files,
     lifecycle::shutdown_signal,
     telemetry,
 };
 use clap::{Args as ClapArgs, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{default_data_dir, write_json};
+use super::{default_data_dir, try_report, write_json};
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
     scenario::{Played, Scenario, Stage, Step},
@@ -189,11 +190,13 @@ async fn play_and_wait(
     paths: &Paths,
     waits: &AtomicBool,
 ) -> Result<ExitCode> {
+    args.report.as_deref().map_or(Ok(()), try_report)?;
     let mut code = ExitCode::SUCCESS;
     let played = day_file(dir);
     if !args.no_demo && !played.exists() {
         let report = play_the_day(args, accounts).await?;
-        write_json(&played, &report)?;
+        files::replace(&played, &serde_json::to_vec_pretty(&report)?, files::SHARED)
+            .with_context(|| format!("cannot write {}", played.display()))?;
         if !report.is_clean() {
             code = ExitCode::FAILURE;
         }
@@ -205,7 +208,7 @@ async fn play_and_wait(
     }
     let told = report(&played, &scenarios)?;
     if let Some(path) = &args.report {
-        anyhow::ensure!(told != json!({}), "--report: no day has been played here");
+        anyhow::ensure!(told != json!({}), "--report: no day has been played here, or its figures are lost");
         write_json(path, &told)?;
     }
     show(args, accounts, paths, &scenarios);
@@ -259,15 +262,20 @@ async fn play_scenarios(args: &Args, accounts: &AccountsFile) -> Result<Vec<Play
 /// The figures of the day, if it was played here, and the scenarios of this start.
 fn report(day: &Path, scenarios: &[Played]) -> Result<Value> {
     let mut told = match std::fs::read_to_string(day) {
-        Ok(text) => {
-            serde_json::from_str(&text).with_context(|| format!("{} is not a report", day.display()))?
-        }
-        Err(_) => json!({}),
+        // What an interrupted start has left of them is no reason not to go on.
+        Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| {
+            eprintln!(
+                "jianghan: {} is not a report ({error}): the figures of the day are lost; remove it to play another day",
+                day.display()
+            );
+            Map::new()
+        }),
+        Err(_) => Map::new(),
     };
     if !scenarios.is_empty() {
-        told["scenarios"] = serde_json::to_value(scenarios)?;
+        told.insert("scenarios".to_owned(), serde_json::to_value(scenarios)?);
     }
-    Ok(told)
+    Ok(Value::Object(told))
 }
 
 fn show(args: &Args, accounts: &AccountsFile, paths: &Paths, scenarios: &[Played]) {
@@ -321,6 +329,18 @@ mod tests {
         assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Json));
         assert_eq!(config.otlp_endpoint.as_deref(), Some("http://otel:4317"));
         assert!((config.sample - 0.5).abs() < f64::EPSILON && config.metric_interval_ms == 700);
+    }
+
+    #[test]
+    fn figures_of_the_day_that_are_lost_do_not_stop_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let day = day_file(dir.path());
+        for left in ["", "[1", "[1]"] {
+            std::fs::write(&day, left).unwrap();
+            assert_eq!(report(&day, &[]).unwrap(), json!({}), "{left}");
+        }
+        std::fs::write(&day, r#"{"lost":0}"#).unwrap();
+        assert_eq!(report(&day, &[]).unwrap(), json!({ "lost": 0 }));
     }
 
     #[test]

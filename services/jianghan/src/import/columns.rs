@@ -1,6 +1,7 @@
 //! What the columns and words of a file of cases mean: a row becomes a case of the API, or says in which column it is wrong.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     path::Path,
 };
@@ -12,6 +13,8 @@ use proto::case_routing::v1::{
     CaseState, Channel, ClosedCode, DeliveryMode, GeoPoint, ImportedCase, Urgency,
 };
 use serde::Deserialize;
+
+use super::state::digest;
 
 const SHIPPED: &str = include_str!("../../data/cases.map.toml");
 
@@ -115,6 +118,14 @@ impl Columns {
             [byte] => Ok(*byte),
             _ => bail!("format.delimiter: one ASCII character"),
         }
+    }
+
+    /// By what an import knows again the mapping that it was begun with.
+    ///
+    /// # Errors
+    /// When the mapping file cannot be read.
+    pub fn digest(path: Option<&Path>) -> Result<String> {
+        Ok(digest(text(path)?.as_bytes()))
     }
 
     /// The mapping at `path`, or the shipped one. `units` and `orgs` are ids by code.
@@ -325,11 +336,19 @@ impl Columns {
     }
 }
 
+/// Text of the mapping at `path`, or of the shipped one.
+fn text(path: Option<&Path>) -> Result<Cow<'static, str>> {
+    let Some(path) = path else { return Ok(SHIPPED.into()) };
+    let text = std::fs::read_to_string(path);
+    Ok(text.with_context(|| format!("cannot read the mapping file {}", path.display()))?.into())
+}
+
 fn read(path: Option<&Path>) -> Result<Mapping> {
-    let Some(path) = path else { return Ok(toml::from_str(SHIPPED)?) };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the mapping file {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("{} is not a mapping file", path.display()))
+    let mapping = toml::from_str(&text(path)?);
+    mapping.with_context(|| match path {
+        Some(path) => format!("{} is not a mapping file", path.display()),
+        None => "the shipped mapping".to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -99,8 +99,7 @@ pub async fn run(
     mut after: impl FnMut(&Counts),
 ) -> Result<Outcome> {
     let file = &options.file;
-    let fresh = || State::begin(file, chassis::clock::new_id(), &options.source, options.batch);
-    let mut state = if options.resume { State::resume(file, &options.source)? } else { fresh()? };
+    let mut state = begun(options)?;
     let mut rows = Rows::open(suite, session, options, &state).await?;
     let mut problems = Problems::open(options, &state)?;
     let (began, before) = (Instant::now(), state.counts.rows);
@@ -182,6 +181,20 @@ pub async fn indexed(
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// How far an import is that begins, goes on, or only checks.
+fn begun(options: &Options) -> Result<State> {
+    let Options { file, source, batch, .. } = options;
+    let columns = Columns::digest(options.columns.as_deref())?;
+    if options.resume {
+        return State::resume(file, source, &columns);
+    }
+    let import_id = chassis::clock::new_id();
+    if options.check {
+        return State::new(file, import_id, source, *batch, &columns);
+    }
+    State::begin(file, import_id, source, *batch, &columns)
 }
 
 fn send(suite: &Suite, session: &Arc<Session>, options: &Options, state: &State, batch: Batch) -> Sent {
@@ -267,6 +280,23 @@ mod tests {
 
     pub(super) fn options(file: PathBuf) -> Options {
         Options { file, columns: None, source: "old".into(), batch: 10, resume: false, check: false }
+    }
+
+    #[test]
+    fn a_stopped_import_may_be_checked_and_goes_on_with_its_own_mapping() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = options(dir.path().join("cases.csv"));
+        std::fs::write(&options.file, "id\n").unwrap();
+        let state = begun(&options).unwrap();
+        state.keep(&options.file).unwrap();
+        assert!(begun(&options).is_err(), "it was not done");
+        assert!(begun(&Options { check: true, ..options.clone() }).is_ok());
+        let resumed = Options { resume: true, ..options };
+        assert_eq!(begun(&resumed).unwrap(), state);
+        let mapping = dir.path().join("map.toml");
+        std::fs::write(&mapping, "[columns]").unwrap();
+        let error = begun(&Options { columns: Some(mapping), ..resumed }).unwrap_err().to_string();
+        assert!(error.starts_with("--columns"), "{error}");
     }
 
     #[test]

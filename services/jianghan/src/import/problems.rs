@@ -100,7 +100,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = options(dir.path().join("cases.csv"));
         std::fs::write(&options.file, "id\n").unwrap();
-        let mut state = State::begin(&options.file, Uuid::nil(), "old", 10).unwrap();
+        let mut state = State::begin(&options.file, Uuid::nil(), "old", 10, "m").unwrap();
         state.problems_bytes = 500;
         let problem = || Problem { line: 3, column: "text".into(), problem: "is wrong".into() };
         let mut problems = Problems::open(&options, &state).unwrap();

@@ -23,6 +23,9 @@ pub struct State {
     pub source: String,
     /// Rows of a batch: batches of a resumed import must be those of before.
     pub batch: usize,
+    /// Digest of the mapping of its columns, likewise; empty in what an older program kept.
+    #[serde(default)]
+    pub columns: String,
     /// Length of the file and digest of its head.
     pub file: (u64, String),
     /// Where the next row begins: byte, line.
@@ -69,7 +72,7 @@ impl State {
     ///
     /// # Errors
     /// When the file cannot be read; when an import of it was stopped and is not to be resumed.
-    pub fn begin(file: &Path, import_id: Uuid, source: &str, batch: usize) -> Result<Self> {
+    pub fn begin(file: &Path, import_id: Uuid, source: &str, batch: usize, columns: &str) -> Result<Self> {
         if let Some(known) = Self::read(file)?.filter(|known| !known.done) {
             bail!(
                 "an import of this file stopped at line {}; --resume goes on, or remove {} to begin again",
@@ -77,10 +80,19 @@ impl State {
                 path_of(file).display()
             );
         }
+        Self::new(file, import_id, source, batch, columns)
+    }
+
+    /// The same for a check, which keeps nothing: an import that was stopped stays as it is.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn new(file: &Path, import_id: Uuid, source: &str, batch: usize, columns: &str) -> Result<Self> {
         Ok(Self {
             import_id,
             source: source.to_owned(),
             batch,
+            columns: columns.to_owned(),
             file: print(file)?,
             next: (0, 1),
             behind: String::new(),
@@ -93,10 +105,10 @@ impl State {
     /// The import of a file that was stopped.
     ///
     /// # Errors
-    /// When there is none, the file is another by now, or the source is.
-    pub fn resume(file: &Path, source: &str) -> Result<Self> {
+    /// When there is none, the file is another by now, or the source or the mapping is.
+    pub fn resume(file: &Path, source: &str, columns: &str) -> Result<Self> {
         let known = Self::read(file)?;
-        let known =
+        let mut known =
             known.with_context(|| format!("{} is not there: nothing to resume", path_of(file).display()))?;
         let same = known.file == print(file)?
             && (known.behind.is_empty() || Behind::open(file)?.up_to(known.next.0)? == known.behind);
@@ -105,6 +117,16 @@ impl State {
         }
         if known.source != source {
             bail!("--source: that import's is `{}`", known.source);
+        }
+        if known.columns.is_empty() {
+            columns.clone_into(&mut known.columns);
+        }
+        if known.columns != columns {
+            bail!(
+                "--columns: that import was begun with another mapping; go on with that one, or remove {} to begin again: what \
+                 is stored is known again",
+                path_of(file).display()
+            );
         }
         Ok(known)
     }
@@ -139,7 +161,12 @@ fn print(file: &Path) -> Result<(u64, String)> {
     let length = fs::metadata(file).with_context(cannot)?.len();
     let mut head = Vec::new();
     fs::File::open(file).with_context(cannot)?.take(HEAD).read_to_end(&mut head).with_context(cannot)?;
-    Ok((length, hex(Sha256::digest(&head))))
+    Ok((length, digest(&head)))
+}
+
+/// Digest of bytes, as text.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    hex(Sha256::digest(bytes))
 }
 
 fn hex(digest: impl AsRef<[u8]>) -> String {
@@ -190,19 +217,52 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("cases.csv");
         fs::write(&file, "id,place\n1,2\n").unwrap();
-        assert!(State::resume(&file, "old").is_err());
-        let mut state = State::begin(&file, Uuid::nil(), "old", 1_000).unwrap();
+        assert!(State::resume(&file, "old", "m").is_err());
+        let mut state = State::begin(&file, Uuid::nil(), "old", 1_000, "m").unwrap();
         state.next = (9, 2);
         state.behind = Behind::open(&file).unwrap().up_to(9).unwrap();
         state.keep(&file).unwrap();
-        assert!(State::begin(&file, Uuid::nil(), "old", 1_000).is_err());
-        assert_eq!(State::resume(&file, "old").unwrap(), state);
-        assert!(State::resume(&file, "other").is_err());
+        assert!(State::begin(&file, Uuid::nil(), "old", 1_000, "m").is_err());
+        assert_eq!(State::resume(&file, "old", "m").unwrap(), state);
+        assert!(State::resume(&file, "other", "m").is_err());
         fs::write(&file, "id,place\n1,3\n").unwrap();
-        assert!(State::resume(&file, "old").is_err(), "another file");
+        assert!(State::resume(&file, "old", "m").is_err(), "another file");
         state.done = true;
         state.keep(&file).unwrap();
-        assert!(State::begin(&file, Uuid::nil(), "old", 1_000).is_ok());
+        assert!(State::begin(&file, Uuid::nil(), "old", 1_000, "m").is_ok());
+    }
+
+    #[test]
+    fn an_import_goes_on_with_the_mapping_that_it_was_begun_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("cases.csv");
+        fs::write(&file, "id,place\n1,2\n").unwrap();
+        let mut state = State::begin(&file, Uuid::nil(), "old", 1_000, "m").unwrap();
+        state.keep(&file).unwrap();
+        let error = State::resume(&file, "old", "another").unwrap_err().to_string();
+        assert!(error.starts_with("--columns") && error.contains("cases.csv.import.json"), "{error}");
+        assert_eq!(State::resume(&file, "old", "m").unwrap(), state);
+        // What an older program kept goes on with the mapping that is named, and then with no other.
+        state.columns.clear();
+        let mut older = serde_json::to_value(&state).unwrap();
+        older.as_object_mut().unwrap().remove("columns");
+        fs::write(path_of(&file), older.to_string()).unwrap();
+        let resumed = State::resume(&file, "old", "another").unwrap();
+        assert_eq!(resumed.columns, "another");
+        resumed.keep(&file).unwrap();
+        assert!(State::resume(&file, "old", "m").is_err());
+    }
+
+    #[test]
+    fn a_check_needs_no_import_of_the_file_to_be_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("cases.csv");
+        fs::write(&file, "id,place\n1,2\n").unwrap();
+        let begun = State::begin(&file, Uuid::nil(), "old", 1_000, "m").unwrap();
+        begun.keep(&file).unwrap();
+        assert!(State::begin(&file, Uuid::nil(), "old", 1_000, "m").is_err());
+        let check = State::new(&file, Uuid::nil(), "old", 1_000, "another").unwrap();
+        assert_eq!((check.next, check.counts), ((0, 1), Counts::default()));
     }
 
     #[test]
@@ -211,18 +271,18 @@ mod tests {
         let file = dir.path().join("cases.csv");
         let long = vec![b'a'; usize::try_from(HEAD).unwrap() + 200_000];
         fs::write(&file, &long).unwrap();
-        let mut state = State::begin(&file, Uuid::nil(), "old", 1_000).unwrap();
+        let mut state = State::begin(&file, Uuid::nil(), "old", 1_000, "m").unwrap();
         let mut behind = Behind::open(&file).unwrap();
         behind.up_to(10).unwrap();
         state.next = (HEAD + 100_000, 7);
         state.behind = behind.up_to(state.next.0).unwrap();
         state.keep(&file).unwrap();
-        assert_eq!(State::resume(&file, "old").unwrap(), state);
+        assert_eq!(State::resume(&file, "old", "m").unwrap(), state);
         let edited = |at: u64| {
             let mut edited = long.clone();
             edited[usize::try_from(at).unwrap()] = b'b';
             fs::write(&file, edited).unwrap();
-            State::resume(&file, "old").is_ok()
+            State::resume(&file, "old", "m").is_ok()
         };
         assert!(!edited(HEAD + 50_000), "rows that were read");
         assert!(edited(HEAD + 150_000), "those ahead may be put right");

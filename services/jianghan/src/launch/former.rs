@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use chassis::{
     bus::{EventBus, RabbitConfig, RabbitMq},
     embedded::{self, rabbitmq},
+    files,
 };
 use futures::future::join_all;
 
@@ -53,7 +54,7 @@ impl Way {
     /// Notes it in the folder.
     pub(super) fn note(self, dir: &Path) -> Result<()> {
         let path = file(dir);
-        std::fs::write(&path, format!("{}\n", self.text()))
+        files::replace(&path, format!("{}\n", self.text()).as_bytes(), files::SHARED)
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
@@ -62,7 +63,12 @@ impl Way {
         let path = file(dir);
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::ALL.into_iter().find(|way| way.text() == text.trim()).with_context(|| {
-                format!("{} does not name a shape: it says `{}`", path.display(), text.trim())
+                let ways = Self::ALL.map(Self::text).join("`, `");
+                format!(
+                    "{} does not name a shape: it says `{}`; write into it how this folder was last run: `{ways}`",
+                    path.display(),
+                    text.trim()
+                )
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Ok(if own_broker(dir).exists() { Self::OwnBroker } else { Self::Process })
@@ -157,9 +163,10 @@ mod tests {
             way.note(dir).unwrap();
             assert_eq!(Way::noted(dir).unwrap(), way);
         }
+        assert_eq!(std::fs::read_dir(dir).unwrap().count(), 2, "the broker's folder and the note");
         std::fs::write(file(dir), "sideways\n").unwrap();
         let error = Way::noted(dir).unwrap_err().to_string();
-        assert!(error.contains("sideways"), "{error}");
+        assert!(error.contains("sideways") && error.contains("write into it"), "{error}");
     }
 
     #[tokio::test]

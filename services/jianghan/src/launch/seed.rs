@@ -1,14 +1,15 @@
-//! Seeding the district once, and the accounts file: written before the seed is committed, so that no password is
-//! ever lost, and readable by its owner only.
+//! Seeding the district once, and the accounts file: written before the seed is committed, and never over an older one, so that
+//! no password is ever lost; readable by its owner only.
 
 use std::{
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, Permissions},
+    io::ErrorKind,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
-use chassis::{clock::Clock, crypto::Crypto, db::Db};
+use chassis::{clock::Clock, crypto::Crypto, db::Db, files};
 use identity::{
     config::Config,
     seed::{SeedOptions, SeedReport},
@@ -36,7 +37,10 @@ pub async fn seed(
 ) -> Result<bool> {
     let path = accounts.to_owned();
     let book = addresses.clone();
-    let keep = move |report: &SeedReport| write(&path, &file(report, book));
+    let keep = move |report: &SeedReport| {
+        keep_older(&path)?;
+        write(&path, &file(report, book))
+    };
     let options = SeedOptions {
         streets: scope.streets.clone(),
         residents: scope.residents,
@@ -75,17 +79,55 @@ pub fn with_addresses(path: &Path, addresses: &Addresses) -> Result<AccountsFile
     Ok(file)
 }
 
-/// Writes aside and renames, mode 0600.
+/// Moves a file that is there out of the way: it is the only place of the passwords of the database that it was written for. It may
+/// also be that of a seed which was not committed, so that it is no reason to refuse.
+fn keep_older(path: &Path) -> Result<()> {
+    let mut kept = path.as_os_str().to_owned();
+    kept.push(format!(".before-{}", Clock::system().real_now().format("%Y%m%dT%H%M%S%.6fZ")));
+    let kept = PathBuf::from(kept);
+    match fs::rename(path, &kept) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot move {} aside", path.display())),
+    }
+    fs::set_permissions(&kept, Permissions::from_mode(files::PRIVATE))
+        .with_context(|| format!("cannot make {} private", kept.display()))?;
+    eprintln!(
+        "jianghan: {} was there already, perhaps with the only passwords of another database: it is {} now",
+        path.display(),
+        kept.display()
+    );
+    Ok(())
+}
+
+/// Writes it whole, mode 0600.
 fn write(path: &Path, file: &AccountsFile) -> Result<()> {
-    let aside: PathBuf = path.with_extension("json.new");
-    let mut output = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&aside)
-        .with_context(|| format!("cannot write {}", aside.display()))?;
-    output.write_all(&serde_json::to_vec_pretty(file)?)?;
-    output.sync_all()?;
-    std::fs::rename(&aside, path).with_context(|| format!("cannot write {}", path.display()))
+    files::replace(path, &serde_json::to_vec_pretty(file)?, files::PRIVATE)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_an_earlier_seed_are_still_there_after_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("accounts.json");
+        let seeded = |role: &str| {
+            keep_older(&path).unwrap();
+            let accounts = vec![Account::stranger(role)];
+            write(&path, &AccountsFile { addresses: Addresses::local(8080), accounts }).unwrap();
+        };
+        ["first", "second", "third"].into_iter().for_each(seeded);
+        let all = || fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+        let mut roles: Vec<_> =
+            all().map(|file| AccountsFile::read(&file).unwrap().accounts[0].role.clone()).collect();
+        roles.sort();
+        assert_eq!(roles, ["first", "second", "third"]);
+        for file in all() {
+            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, files::PRIVATE, "{file:?}");
+        }
+        assert_eq!(AccountsFile::read(&path).unwrap().accounts[0].role, "third");
+    }
 }

@@ -4,16 +4,14 @@
 
 use std::{
     ffi::OsString,
-    fs::OpenOptions,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use calendar::{Calendar, HoursOrder, Notice};
 use case_routing::notice::{NoticeKey, Paper, TrustedKey};
+use chassis::files;
 use clap::Args as ClapArgs;
 use proto::case_routing::v1::{
     CalendarYear, ImportNoticeRequest, ImportWorkingHoursRequest, UnitClosure, WorkingHours, WorkingSeason,
@@ -136,15 +134,21 @@ pub fn load_or_create(path: &Path) -> Result<TrustedKey> {
         return new_key(path);
     }
     let pem = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let key = NoticeKey::from_pem(&pem).with_context(|| path.display().to_string())?;
+    let key = NoticeKey::from_pem(&pem).with_context(|| {
+        format!(
+            "{} is not whole: put your copy of it back, or remove it, so that the next start makes another; what was signed \
+             with it and not imported yet has to be signed again",
+            path.display()
+        )
+    })?;
     Ok(key.public())
 }
 
 fn new_key(path: &Path) -> Result<TrustedKey> {
     let key = NoticeKey::from_seed(&rand::random());
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.with_context(|| format!("cannot make the key file {}", path.display()))?;
-    file.write_all(key.to_pem()?.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    let made = files::create(path, key.to_pem()?.as_bytes(), files::PRIVATE);
+    let made = made.with_context(|| format!("cannot make the key file {}", path.display()))?;
+    ensure!(made, "{} is there already, and a key is never written over", path.display());
     Ok(key.public())
 }
 
@@ -319,6 +323,10 @@ mod tests {
         let public = load_or_create(&key).unwrap();
         assert_eq!(load_or_create(&key).unwrap(), public, "made once");
         assert!(new_key(&key).is_err(), "a key is never written over");
+        let half = dir.path().join("half.pem");
+        std::fs::write(&half, "").unwrap();
+        let error = format!("{:#}", load_or_create(&half).unwrap_err());
+        assert!(error.contains("remove it, so that the next start makes another"), "{error}");
         let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&key).unwrap());
         assert_eq!(mode & 0o777, 0o600);
         std::fs::write(&file, NOTICE).unwrap();

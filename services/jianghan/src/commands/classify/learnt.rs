@@ -15,6 +15,7 @@ use proto::case_routing::v1::{Correction, GetModelAccuracyRequest, ListCorrectio
 use serde::Serialize;
 
 use super::{online::Common, print};
+use crate::commands::unless_stopped;
 
 #[derive(ClapArgs)]
 pub struct CorrectionsArgs {
@@ -50,8 +51,16 @@ struct Exported {
     corrections: u64,
 }
 
-/// Writes the corrections, page by page; the file appears when it is whole.
+/// Writes the corrections; the file appears when it is whole, and not at all when it is stopped.
 pub async fn corrections(args: &CorrectionsArgs) -> Result<ExitCode> {
+    let corrections = unless_stopped(&args.out, write(args)).await?;
+    let done = Exported { file: args.out.clone(), corrections };
+    print(args.common.json, &done, || format!("{}: {corrections} corrections\n", done.file.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes them page by page; gives how many.
+async fn write(args: &CorrectionsArgs) -> Result<u64> {
     let (suite, session) = args.common.connect("district_dispatcher")?;
     let folder = args.out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let context = || format!("cannot write {}", args.out.display());
@@ -75,9 +84,7 @@ pub async fn corrections(args: &CorrectionsArgs) -> Result<ExitCode> {
     let corrections = rows.finish()?;
     file.as_file().sync_all().with_context(context)?;
     file.persist(&args.out).with_context(context)?;
-    let done = Exported { file: args.out.clone(), corrections };
-    print(args.common.json, &done, || format!("{}: {corrections} corrections\n", done.file.display()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(corrections)
 }
 
 /// Labelled records as CSV.

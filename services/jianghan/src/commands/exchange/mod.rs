@@ -115,7 +115,7 @@ struct Settings {
     /// Where its changes are posted; without it it fetches them.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// Lines by which cases are handed off to it.
+    /// Lines by which cases are handed off to it; without it or empty: none.
     #[arg(long, value_name = "LINE")]
     line: Vec<String>,
 }
@@ -142,7 +142,7 @@ struct Changes {
     /// Where its changes are posted; empty: it fetches them.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// Lines by which cases are handed off to it, all of them.
+    /// Lines by which cases are handed off to it, all of them; empty: none.
     #[arg(long, value_name = "LINE")]
     line: Option<Vec<String>>,
 }

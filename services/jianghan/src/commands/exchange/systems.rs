@@ -106,6 +106,13 @@ fn client(desk: &Desk, login: &str) -> Result<String> {
     Ok(account.person_id.clone())
 }
 
+/// Those that are named, of which an empty one is none; without any those of before.
+fn lines(named: Option<Vec<String>>, known: Vec<String>) -> Vec<String> {
+    let mut lines = named.unwrap_or(known);
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
 /// Enters a system.
 pub(super) async fn create(desk: &Desk, set: Settings) -> Result<ExitCode> {
     let request = CreateExternalSystemRequest {
@@ -116,7 +123,7 @@ pub(super) async fn create(desk: &Desk, set: Settings) -> Result<ExitCode> {
         name_en: set.name_en,
         direction: set.direction.into(),
         endpoint: set.endpoint.unwrap_or_default(),
-        line_codes: set.line,
+        line_codes: lines(Some(set.line), Vec::new()),
     };
     let request = desk.operator()?.request(request).await?;
     let made = desk.suite.exchange().create_external_system(request).await?.into_inner().system;
@@ -141,7 +148,7 @@ pub(super) async fn set(desk: &Desk, set: Changes) -> Result<ExitCode> {
         state: set.state.map_or(known.state, Into::into),
         client_id,
         endpoint: set.endpoint.unwrap_or(known.endpoint),
-        line_codes: set.line.unwrap_or(known.line_codes),
+        line_codes: lines(set.line, known.line_codes),
         update_mask: None,
     };
     let request = desk.operator()?.request(request).await?;
@@ -160,4 +167,28 @@ pub(super) async fn secret(desk: &Desk, system_code: String) -> Result<ExitCode>
         println!("{}", made.secret);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Set {
+        #[command(flatten)]
+        changes: Changes,
+    }
+
+    #[test]
+    fn lines_are_changed_taken_away_or_left_as_they_are() {
+        let after = |named: &[&str]| {
+            let set = Set::try_parse_from(["set", "hotline"].iter().chain(named)).expect("its arguments");
+            lines(set.changes.line, vec!["urban".to_owned()])
+        };
+        assert_eq!(after(&[]), ["urban"]);
+        assert_eq!(after(&["--line", "civil", "--line", "security"]), ["civil", "security"]);
+        assert_eq!(after(&["--line", ""]), Vec::<String>::new());
+    }
 }
