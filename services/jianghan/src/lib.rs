@@ -12,3 +12,4 @@ pub mod scenario;
 pub mod simulate;
 pub mod suite;
 pub mod table;
+mod times;

@@ -17,6 +17,8 @@ use tests::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::denied_ids::TRIED;
+
 #[test]
 fn without_a_token_nothing_but_the_public_answers() {
     run(async {
@@ -70,14 +72,31 @@ fn every_role_is_denied_whatever_its_policy_does_not_name() {
     });
 }
 
-/// Calls with the id of a thing that is there and with one that is not, and tells both answers without the ids.
-async fn both(world: &World, rpc: &Rpc, field: &str, there: &str, person: &Person<'_>) -> (String, String) {
+/// Calls with the id of a thing that is there and with one that is not, all else being equal, and tells both answers without the
+/// ids.
+async fn both(
+    world: &World,
+    rpc: &Rpc,
+    field: &str,
+    there: &str,
+    beside: &[(&str, Value)],
+    person: &Person<'_>,
+) -> (String, String) {
     let bearer = person.bearer().await;
     let channel = world.channel(rpc.service).await;
+    let mut plain = plausible(world, rpc);
+    for (name, value) in beside {
+        if rpc.method.input().get_field_by_name(name).is_some() {
+            plain.set_field_by_name(name, value.clone());
+        }
+    }
     let mut answers = Vec::new();
     for id in [there.to_owned(), new_id().to_string()] {
-        let mut request = plausible(world, rpc);
+        let mut request = plain.clone();
         request.set_field_by_name(field, Value::String(id.clone()));
+        if rpc.is_mutation() {
+            request.set_field_by_name("request_id", Value::String(new_id().to_string()));
+        }
         let told = match rpc.call(&channel, request, Some(&bearer)).await {
             Ok(_) => "OK".to_owned(),
             Err(status) => anonymous(&status, &id),
@@ -98,14 +117,17 @@ fn anonymous(status: &Status, id: &str) -> String {
     format!("{:?} {} {info:?} {others}", status.code(), status.message()).replace(id, "<id>")
 }
 
-/// Whoever has a role of the RPC but not for this thing; each must not be able to tell whether it exists.
-async fn strangers_cannot_tell(
+/// Whoever has a role of the RPC but not for this thing; each must not be able to tell whether it exists. What else the requests
+/// say is plausible, but for what is given `beside`.
+pub async fn strangers_cannot_tell(
     world: &World,
     field: &str,
     there: &str,
     service: &str,
+    beside: &[(&str, Value)],
     strangers: &[(Role, &str)],
 ) -> usize {
+    assert!(TRIED.iter().any(|tried| *tried == (service, field)), "{service} {field} is not among the tried");
     let (mut tried, mut wrong) = (0, Vec::new());
     for rpc in rpcs().iter().filter(|rpc| rpc.service == service) {
         let input = rpc.method.input();
@@ -118,7 +140,7 @@ async fn strangers_cannot_tell(
                 continue;
             }
             tried += 1;
-            let (foreign, missing) = both(world, rpc, field, there, &world.login(login)).await;
+            let (foreign, missing) = both(world, rpc, field, there, beside, &world.login(login)).await;
             if foreign != missing || !foreign.starts_with("NotFound") {
                 wrong.push(format!("{} as {login}: `{foreign}`, a missing one: `{missing}`", rpc.name()));
             }
@@ -150,7 +172,8 @@ fn a_case_of_another_street_line_or_resident_looks_like_none() {
             (Role::Mediator, "mediator.420103008001".to_owned()),
         ];
         let strangers: Vec<_> = strangers.iter().map(|(role, login)| (*role, login.as_str())).collect();
-        let tried = strangers_cannot_tell(world, "case_id", &case.case_id, "case-routing", &strangers).await;
+        let tried =
+            strangers_cannot_tell(world, "case_id", &case.case_id, "case-routing", &[], &strangers).await;
         assert!(tried > 100, "only {tried} calls were tried");
     });
 }
@@ -173,9 +196,9 @@ fn an_assignment_of_another_organisation_looks_like_none() {
             (Role::DeptOfficer, "officer1.housing"),
             (Role::DeptLeader, "leader.housing"),
         ];
-        let tried =
-            strangers_cannot_tell(world, "assignment_id", &task.assignment_id, "staffing", &strangers).await;
-        let more = strangers_cannot_tell(world, "task_id", &task.task_id, "staffing", &strangers).await;
+        let id = &task.assignment_id;
+        let tried = strangers_cannot_tell(world, "assignment_id", id, "staffing", &[], &strangers).await;
+        let more = strangers_cannot_tell(world, "task_id", &task.task_id, "staffing", &[], &strangers).await;
         assert!(tried + more > 10, "only {tried} + {more} calls were tried");
     });
 }
@@ -198,8 +221,8 @@ fn an_offer_to_another_partner_looks_like_none() {
             (Role::OrgManager, "manager.social_org:yigong"),
             (Role::Volunteer, "volunteer1.social_org:yigong"),
         ];
-        let tried =
-            strangers_cannot_tell(world, "offer_id", &offer.offer_id, "volunteer-matching", &strangers).await;
+        let id = &offer.offer_id;
+        let tried = strangers_cannot_tell(world, "offer_id", id, "volunteer-matching", &[], &strangers).await;
         assert!(tried >= 5, "only {tried} calls were tried");
     });
 }

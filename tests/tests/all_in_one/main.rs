@@ -5,6 +5,7 @@ mod bad_input;
 mod board;
 mod commands;
 mod denied;
+mod denied_ids;
 mod denied_rest;
 mod disputes;
 mod exchange;

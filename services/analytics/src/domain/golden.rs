@@ -171,6 +171,7 @@ fn the_three_rates_leave_out_who_was_not_reached_and_what_was_not_theirs_to_solv
     };
     assert_eq!(of("I-16"), (3, 5));
     assert_eq!(of("I-17"), (3, 4));
+    assert_eq!((of("I-16-unreached"), of("I-17-partly")), ((1, 6), (1, 4)));
     assert_eq!(of("I-18"), (3, 4));
     assert_eq!(of("I-18-strict"), (2, 4));
     assert_eq!(value(&june, "I-19").value, Some(0.705)); // 0.30 * 0.6 + 0.35 * 0.75 * 2

@@ -421,6 +421,8 @@ mod tests {
             "I-13-needed",
             "I-56",
             "I-56-performed",
+            "I-16-unreached",
+            "I-17-partly",
         ] {
             assert!(catalogue.get(code).is_some(), "{code} is missing");
         }
@@ -431,6 +433,18 @@ mod tests {
         let days = catalogue.get("I-11-p50-work_day").unwrap();
         assert_eq!(days.texts().0, "quantile 0.5 of the resolve clocks in work_day, s");
         assert!(days.name_zh.ends_with("·工作日") && days.name_en.ends_with(", working days"), "{days:?}");
+    }
+
+    #[test]
+    fn whatever_is_counted_of_call_backs_can_be_read_in_some_indicator() {
+        let definitions = Catalogue::builtin().definitions();
+        let read: Vec<Counter> = definitions.iter().flat_map(|d| d.formula.counters()).collect();
+        let of_calls: Vec<&Counter> =
+            Counter::ALL.iter().filter(|counter| counter.name().starts_with("callback_")).collect();
+        assert!(of_calls.len() > 10, "{of_calls:?}");
+        for counter in of_calls {
+            assert!(read.contains(counter), "{} is in no indicator", counter.name());
+        }
     }
 
     #[test]

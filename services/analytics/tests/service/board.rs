@@ -25,8 +25,8 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use proto::{
-    analytics::v1::{Count, GetBoardRequest, GetBoardResponse},
-    case_routing::v1::{ClosedCode, DeliveryMode},
+    analytics::v1::{Count, GetBoardRequest, GetBoardResponse, QueryIndicatorsRequest},
+    case_routing::v1::{CallbackOutcome, ClosedCode, DeliveryMode},
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -98,6 +98,41 @@ async fn the_board_counts_states_streets_modes_and_rates() {
         ("万松街", 2, 1, 0)
     );
     assert_eq!(wansong.satisfaction_rate.as_ref().and_then(|r| r.value), None);
+    service.stop().await;
+}
+
+/// The three rates say nothing of whom nobody reached, so that is told beside them.
+#[tokio::test]
+async fn whoever_was_not_reached_when_called_back_is_told_apart() {
+    let service = start().await;
+    let started = at("2026-03-01", 8);
+    let called = |callback: CallbackOutcome, grade: i32| {
+        let mut story = Story::register(started, COMMUNITIES[0]);
+        story.accept(started, at("2026-03-05", 8), true).triage(started, "roof", "housing");
+        let task = story.dispatch(started, DeliveryMode::GovDirect, true, true);
+        story
+            .contact(started, true)
+            .complete(at("2026-03-01", 15), task, true, 7 * 3600)
+            .verify(at("2026-03-01", 16), Verdict { callback, grade, ..Verdict::good() })
+            .close(at("2026-03-01", 17), ClosedCode::Resolved);
+        story
+    };
+    let stories = [called(CallbackOutcome::Reached, 5), called(CallbackOutcome::Unreached, 0)];
+    service.deliver_all(in_turn(&stories)).await;
+
+    let board = board(&service, &analyst(), None).await;
+    assert_eq!(rate(&board, "I-16-unreached"), Some(0.5));
+    assert_eq!((rate(&board, "I-17"), rate(&board, "I-18")), (Some(1.0), Some(1.0)), "of those reached");
+    let request = QueryIndicatorsRequest {
+        codes: vec!["I-16-unreached".to_owned()],
+        unit_ids: vec![DISTRICT.to_string()],
+        start_date: "2026-03-01".to_owned(),
+        end_date: "2026-03-02".to_owned(),
+        ..Default::default()
+    };
+    let answer = client(&service, &analyst()).query_indicators(request).await.unwrap().into_inner();
+    let value = answer.values.first().expect("a value");
+    assert_eq!((value.numerator, value.denominator, value.value), (1, 2, Some(0.5)));
     service.stop().await;
 }
 

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | a request made offline and sent twice becomes two cases | `flow::a_repeated_request_answers_the_same_and_another_body_is_refused` |
 //! | a bad case in the queue of timers stops all others | `timers::a_case_that_is_looked_at_too_early_keeps_its_timer` and `sweeper` |
-//! | pages of a list repeat or lose rows while others write | `reach::lists_are_paged_newest_first_and_filtered` |
+//! | pages of a list repeat or lose rows while others write | `list_orders::pages_repeat_and_lose_no_case_while_others_write` |
 //! | the order that a list is asked for in is ignored; what is overdue, or of some days, is not found | `list_orders` |
 //! | cases that are open and late are left out of "% on time" | analytics, `domain::golden` |
 

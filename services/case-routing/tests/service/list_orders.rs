@@ -5,7 +5,10 @@ use std::{collections::HashSet, time::Duration};
 use chassis::{clock::from_proto, proto::case_routing::v1 as pb, testing::Persona};
 use tonic::Code;
 
-use crate::{support::District, timers::quiet};
+use crate::{
+    support::{District, request_id},
+    timers::quiet,
+};
 
 const DAY: u64 = 86_400;
 
@@ -15,7 +18,17 @@ const FIFTEEN_DAYS: &str = "CJ-0133";
 
 /// Every page of a list, by two cases each.
 async fn listed(d: &District, reader: &Persona, asked: &pb::ListCasesRequest) -> Vec<pb::Case> {
-    let (mut seen, mut page_token) = (Vec::new(), String::new());
+    listed_from(d, reader, asked, String::new()).await
+}
+
+/// The pages from this one on.
+async fn listed_from(
+    d: &District,
+    reader: &Persona,
+    asked: &pb::ListCasesRequest,
+    mut page_token: String,
+) -> Vec<pb::Case> {
+    let mut seen = Vec::new();
     loop {
         let request = pb::ListCasesRequest { page_size: 2, page_token, ..asked.clone() };
         let page = d.cases(reader).list_cases(request).await.unwrap().into_inner();
@@ -104,5 +117,62 @@ async fn every_order_is_kept_over_all_pages_and_an_unknown_one_is_refused() {
     d.service.wait_for("nothing to be due any more", async || quiet(&d).await).await;
     let overdue = pb::ListCasesRequest { overdue: true, ..Default::default() };
     finds(overdue, [&made[1], &made[3]]).await;
+    d.service.stop().await;
+}
+
+/// Counted off by rows, a list would repeat some where a case comes ahead of the page, and lose some where one goes from there.
+#[tokio::test]
+async fn pages_repeat_and_lose_no_case_while_others_write() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    for _ in 0..5 {
+        d.taken_in(&resident).await;
+    }
+    let ids = |cases: Vec<pb::Case>| cases.into_iter().map(|case| case.case_id).collect::<Vec<_>>();
+    let open: Vec<i32> = vec![pb::CaseState::Dispatched.into()];
+    let lists = [
+        ("registered_time desc", Vec::new()),
+        ("registered_time desc", open.clone()),
+        ("resolve_due_time", open.clone()),
+        ("resolve_due_time desc", open),
+    ];
+    // What ends was on the first page, or would have come on a later one.
+    let ways = lists.into_iter().flat_map(|list| [(list.clone(), true), (list, false)]);
+    for ((order_by, states), ends_seen) in ways {
+        for reader in [d.dispatcher(), resident.clone()] {
+            let asked = pb::ListCasesRequest {
+                order_by: order_by.into(),
+                states: states.clone(),
+                ..Default::default()
+            };
+            let all = listed(&d, &reader, &asked).await;
+            let ending = |case: &&pb::Case| case.state() == pb::CaseState::Dispatched;
+            let ends = if ends_seen { all.iter().find(ending) } else { all.iter().rfind(ending) };
+            let ends = ends.expect("five are open at any time").case_id.clone();
+
+            let first = pb::ListCasesRequest { page_size: 2, ..asked.clone() };
+            let first = d.cases(&reader).list_cases(first).await.unwrap().into_inner();
+            let came = d.taken_in(&resident).await.case_id;
+            let withdraw = pb::WithdrawCaseRequest {
+                case_id: ends.clone(),
+                request_id: request_id(),
+                reason_code: "solved_itself".into(),
+                ..Default::default()
+            };
+            d.cases(&resident).withdraw_case(withdraw).await.unwrap();
+            let mut seen = ids(first.cases);
+            assert_eq!(seen.contains(&ends), ends_seen, "the premise: {order_by} {states:?}");
+            seen.extend(ids(listed_from(&d, &reader, &asked, first.next_page_token).await));
+
+            let mut expected = ids(all);
+            if !ends_seen && !states.is_empty() {
+                expected.retain(|id| *id != ends);
+            }
+            let what = format!("{order_by} {states:?} {ends_seen} {reader:?}");
+            assert!(seen.iter().filter(|id| **id == came).count() <= 1, "{what}");
+            seen.retain(|id| *id != came);
+            assert_eq!(seen, expected, "{what}");
+        }
+    }
     d.service.stop().await;
 }

@@ -27,10 +27,11 @@ use super::{
 use crate::{App, MAX_ANSWER};
 
 /// Indicators on the board, with their names; the definitions are analytics' own.
-pub const RATES: [(&str, &str, &str); 4] = [
+pub const RATES: [(&str, &str, &str); 5] = [
     ("I-16", "响应率", "Response rate"),
     ("I-17", "解决率", "Resolution rate"),
     ("I-18", "满意率（基本满意及以上）", "Satisfaction rate (grade 3 and up)"),
+    ("I-16-unreached", "回访未联系上率", "Not reached when called back"),
     ("I-07", "按时办结率", "On-time rate"),
 ];
 

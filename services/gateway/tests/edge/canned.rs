@@ -96,6 +96,7 @@ pub fn board(registered: i64) -> GetBoardResponse {
             rate("I-16", 226, 228),
             IndicatorValue { rebased: true, ..rate("I-17", 209, 228) },
             rate("I-18", 27, 29),
+            rate("I-16-unreached", 12, 240),
             rate("I-07", 0, 0),
         ],
         domain_time: at(0),

@@ -27,6 +27,8 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
         assert!(html.contains(shown), "{shown}");
     }
     assert_eq!(html.matches("含撤并前数据").count(), 2, "a rate, and the line of a street");
+    let unreached = "<b>5.00 %</b> 回访未联系上率 <small>I-16-unreached · 12/240</small>";
+    assert!(html.contains(unreached), "{html}");
     assert_eq!(
         edge.services.calls("GetBoard")[0].header("authorization").as_deref(),
         Some(canned::bearer(600).as_str())

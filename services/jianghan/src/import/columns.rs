@@ -8,13 +8,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use chassis::clock::to_proto;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone};
 use proto::case_routing::v1::{
     CaseState, Channel, ClosedCode, DeliveryMode, GeoPoint, ImportedCase, Urgency,
 };
 use serde::Deserialize;
 
 use super::state::digest;
+use crate::times;
 
 const SHIPPED: &str = include_str!("../../data/cases.map.toml");
 
@@ -323,15 +323,8 @@ impl Columns {
         if text.is_empty() {
             return Ok(None);
         }
-        let local = |format: &String| {
-            let naive = NaiveDateTime::parse_from_str(&text, format).ok();
-            let naive =
-                naive.or_else(|| NaiveDate::parse_from_str(&text, format).ok()?.and_hms_opt(0, 0, 0))?;
-            self.zone.from_local_datetime(&naive).earliest().map(|time| time.to_utc())
-        };
-        let time = DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc());
-        let time = time.or_else(|| self.format.time_formats.iter().find_map(local));
-        time.map(|time| Some(to_proto(time)))
+        times::read(&text, &self.format.time_formats, self.zone)
+            .map(|time| Some(to_proto(time)))
             .ok_or_else(|| self.wrong(field, "is no time of the known forms"))
     }
 }
@@ -414,6 +407,28 @@ mod tests {
         assert_eq!(wrong(["1", "420103005001", "2020-01-01", "closed", "", "x"]), "grade");
         assert_eq!(columns.column_of("place_unit_id"), "地点编码");
         assert_eq!(columns.column_of("closed_time"), "closed_time");
+    }
+
+    #[test]
+    fn times_are_read_with_fractions_of_a_second_and_with_their_offset() {
+        let mut columns = columns(&["id", "地点编码", "登记时间"]).expect("it fits");
+        let registered = |columns: &Columns, text: &str| {
+            let row = csv::StringRecord::from(vec!["1", "420103005001", text]);
+            let case = columns.case(&row).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
+            case.registered_time.map(|at| (at.seconds, at.nanos))
+        };
+        for (text, nanos) in [
+            ("2020-01-06 12:09:38.123", 123_000_000),
+            ("2020/1/6 12:09:38.123", 123_000_000),
+            ("2020-01-06 12:09:38.0", 0),
+            ("2020-01-06 12:09:38", 0),
+        ] {
+            assert_eq!(registered(&columns, text), Some((1_578_283_778, nanos)), "{text}");
+        }
+        columns.format.time_formats = vec!["%Y-%m-%d %H:%M:%S %z".to_owned()];
+        for text in ["2020-01-06 12:09:38 +0800", "2020-01-06 04:09:38 +0000"] {
+            assert_eq!(registered(&columns, text), Some((1_578_283_778, 0)), "{text}");
+        }
     }
 
     #[test]

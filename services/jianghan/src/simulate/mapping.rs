@@ -4,8 +4,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
+
+use crate::times;
 
 const MESSAGES: &str = include_str!("../../data/messages.map.toml");
 const NYC311: &str = include_str!("../../data/nyc311.map.toml");
@@ -230,20 +232,8 @@ impl Mapper {
         }
     }
 
-    /// Tolerates fractional seconds and any UTC offset.
     fn time(&self, text: &str) -> Option<DateTime<Utc>> {
-        if text.is_empty() {
-            return None;
-        }
-        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return Some(time.to_utc());
-        }
-        self.mapping.format.time_formats.iter().find_map(|format| {
-            let naive = NaiveDateTime::parse_from_str(text, format)
-                .ok()
-                .or_else(|| NaiveDate::parse_from_str(text, format).ok()?.and_hms_opt(0, 0, 0))?;
-            self.zone.from_local_datetime(&naive).earliest().map(|time| time.to_utc())
-        })
+        if text.is_empty() { None } else { times::read(text, &self.mapping.format.time_formats, self.zone) }
     }
 }
 
@@ -275,6 +265,24 @@ mod tests {
             let line = csv::StringRecord::from(vec!["路灯不亮", "三天了", "城乡建设", text]);
             let record = mapper.record(&header, &line).expect("a record");
             assert_eq!(record.time.expect("a time").timestamp(), 1_578_283_778, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_with_fractions_of_a_second_and_with_their_offset() {
+        let (mut mapper, header) = mapper(&["subject", "time"]);
+        let millis = |mapper: &Mapper, text: &str| {
+            let line = csv::StringRecord::from(vec!["路灯不亮", text]);
+            mapper.record(&header, &line).and_then(|record| record.time).map(|time| time.timestamp_millis())
+        };
+        for (text, fraction) in
+            [("2020-01-06 12:09:38.123", 123), ("2020/1/6 12:09:38.123", 123), ("2020-01-06 12:09:38.0", 0)]
+        {
+            assert_eq!(millis(&mapper, text), Some(1_578_283_778_000 + fraction), "{text}");
+        }
+        mapper.mapping.format.time_formats = vec!["%Y-%m-%d %H:%M:%S %z".to_owned()];
+        for text in ["2020-01-06 12:09:38 +0800", "2020-01-06 04:09:38 +0000"] {
+            assert_eq!(millis(&mapper, text), Some(1_578_283_778_000), "{text}");
         }
     }
 
