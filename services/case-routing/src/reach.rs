@@ -1,13 +1,29 @@
 //! Who may know of a case at all: its requester, those whose grants cover its place and line, and the organisations
 //! that take part in it. To everybody else it does not exist.
 
-use chassis::auth::{Caller, CallerKind, Role, Scope};
+use chassis::{
+    auth::{Caller, CallerKind, Role, Scope},
+    topology::Topology,
+};
 use uuid::Uuid;
 
 use crate::{
     atlas::World,
     domain::{Case, Nature, OrgId},
 };
+
+/// The caller with the grants as they reach cases: a finished case keeps its place when its unit is merged, and who is in charge of the
+/// unit that it became part of is in charge of it. Grants elsewhere are not among them, and an undone merger takes them away.
+pub fn with_parts(mut caller: Caller, topology: &Topology) -> Caller {
+    let past = |scope: &Scope| {
+        let parts = topology.parts_of(scope.unit_id).into_iter();
+        let over = |unit_id| Scope { unit_id, ..scope.clone() };
+        parts.map(over).collect::<Vec<_>>()
+    };
+    let parts: Vec<Scope> = caller.scopes.iter().flat_map(past).collect();
+    caller.scopes.extend(parts);
+    caller
+}
 
 /// Whether the caller may know of the case.
 pub fn reaches(case: &Case, caller: &Caller) -> bool {

@@ -20,6 +20,16 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Domain of `google.rpc.ErrorInfo`, by which clients recognise our reasons.
 pub const ERROR_DOMAIN: &str = "jianghan";
 
+/// What a failure that passes says to the caller where a statement waited too long for what others hold, or took too long itself:
+/// whoever wants something else need not care.
+const HELD: &str = "others are at work on this just now";
+
+/// The same where the statement met others, such as in a deadlock: it may succeed at once.
+const DISTURBED: &str = "the database is not available just now";
+
+/// The same where no statement would succeed.
+const UNREACHABLE: &str = "the database is not reachable";
+
 /// What can go wrong in a command, a query or the handling of an event.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -157,6 +167,16 @@ impl Error {
         }
     }
 
+    /// Whether a statement waited too long: for what others hold, or for its own end.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self, Self::Unavailable { message } if message == HELD)
+    }
+
+    /// Whether something is missing that everything else needs as well.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable { message } if message != HELD && message != DISTURBED)
+    }
+
     /// Stable code of the kind: `ErrorInfo.reason` in lower case, cause of a parked event, metric attribute.
     pub fn code(&self) -> &'static str {
         match self {
@@ -279,59 +299,65 @@ impl From<Error> for Status {
 impl From<diesel::result::Error> for Error {
     /// `NotFound` of diesel is no domain answer: stores ask with `.optional()`, so it is a defect here.
     fn from(error: diesel::result::Error) -> Self {
-        if passing(&error) {
+        if let Some(message) = passing(&error) {
             tracing::warn!(error = %error, "the database did not carry the statement out");
-            return Self::unavailable("the database is not available just now");
+            return Self::unavailable(message);
         }
         Self::internal(error)
     }
 }
 
-/// Failures that pass: lost connections, restarts, deadlocks, serialization failures, a full disk, and statements that
-/// took too long. diesel names only some of them and keeps the SQLSTATE to itself; the server's fixed English messages
-/// (`db/language.rs` sees to that) tell the rest.
-fn passing(error: &diesel::result::Error) -> bool {
+/// Failures that pass, with what the caller is told: lost connections, restarts, deadlocks, serialization failures, a full disk, and
+/// statements that took too long. diesel names only some of them and keeps the SQLSTATE to itself; the server's fixed English
+/// messages (`db/language.rs` sees to that) tell the rest.
+fn passing(error: &diesel::result::Error) -> Option<&'static str> {
+    const MESSAGES: [(&str, &str); 11] = [
+        // 55P03, the second asked for with NOWAIT, and 57014.
+        ("canceling statement due to lock timeout", HELD),
+        ("could not obtain lock on", HELD),
+        ("canceling statement due to statement timeout", HELD),
+        // By an administrator, or a standby's recovery.
+        ("canceling statement due to", DISTURBED),
+        ("deadlock detected", DISTURBED),
+        // Told of a statement that another joined with it made fail; tried again, that one tells.
+        ("current transaction is aborted", DISTURBED),
+        ("terminating connection", UNREACHABLE),
+        ("the database system is", UNREACHABLE),
+        ("too many clients", UNREACHABLE),
+        ("remaining connection slots are reserved", UNREACHABLE),
+        // 53100: until somebody makes room.
+        ("No space left on device", UNREACHABLE),
+    ];
     match error {
         diesel::result::Error::DatabaseError(kind, info) => match kind {
-            DatabaseErrorKind::SerializationFailure
-            | DatabaseErrorKind::ClosedConnection
+            DatabaseErrorKind::SerializationFailure => Some(DISTURBED),
+            DatabaseErrorKind::ClosedConnection
             | DatabaseErrorKind::UnableToSendCommand
-            | DatabaseErrorKind::ReadOnlyTransaction => true,
+            | DatabaseErrorKind::ReadOnlyTransaction => Some(UNREACHABLE),
             DatabaseErrorKind::Unknown => {
                 let message = info.message();
-                [
-                    "deadlock detected",
-                    "terminating connection",
-                    "the database system is",
-                    "too many clients",
-                    "remaining connection slots are reserved",
-                    "canceling statement due to", // a timeout (57014, 55P03), an administrator, a standby's recovery
-                    "could not obtain lock on",   // 55P03, asked for with NOWAIT
-                    "No space left on device",    // 53100: until somebody makes room
-                    // Told of a statement that another joined with it made fail; tried again, that one tells.
-                    "current transaction is aborted",
-                ]
-                .iter()
-                .any(|text| message.contains(text))
+                MESSAGES.iter().find(|(text, _)| message.contains(text)).map(|(_, told)| *told)
             }
-            _ => false,
+            _ => None,
         },
-        diesel::result::Error::BrokenTransactionManager | diesel::result::Error::AlreadyInTransaction => true,
-        _ => false,
+        diesel::result::Error::BrokenTransactionManager | diesel::result::Error::AlreadyInTransaction => {
+            Some(UNREACHABLE)
+        }
+        _ => None,
     }
 }
 
 impl From<diesel_async::pooled_connection::PoolError> for Error {
     fn from(error: diesel_async::pooled_connection::PoolError) -> Self {
         tracing::warn!(error = %error, "no database connection");
-        Self::unavailable("the database is not reachable")
+        Self::unavailable(UNREACHABLE)
     }
 }
 
 impl From<diesel_async::pooled_connection::bb8::RunError> for Error {
     fn from(error: diesel_async::pooled_connection::bb8::RunError) -> Self {
         tracing::warn!(error = %error, "no database connection");
-        Self::unavailable("the database is not reachable")
+        Self::unavailable(UNREACHABLE)
     }
 }
 

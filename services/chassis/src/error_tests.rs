@@ -61,6 +61,27 @@ fn every_kind_has_its_status_and_details() {
 }
 
 #[test]
+fn what_others_hold_is_told_from_a_database_that_is_away() {
+    let told = |message: &str| {
+        let info = Box::new(message.to_owned());
+        Error::from(diesel::result::Error::DatabaseError(DatabaseErrorKind::Unknown, info))
+    };
+    for held in ["lock timeout", "statement timeout"] {
+        let error = told(&format!("canceling statement due to {held}"));
+        assert!(error.retryable() && error.is_held() && !error.is_outage(), "{held}");
+    }
+    for met in ["deadlock detected", "canceling statement due to user request"] {
+        let error = told(met);
+        assert!(error.retryable() && !error.is_held() && !error.is_outage(), "{met}");
+    }
+    for away in ["the database system is shutting down", "sorry, too many clients already"] {
+        let error = told(away);
+        assert!(error.retryable() && !error.is_held() && error.is_outage(), "{away}");
+    }
+    assert!(!told("division by zero").retryable());
+}
+
+#[test]
 fn an_internal_error_tells_the_caller_nothing() {
     let status = Status::from(Error::internal("relation \"cases\" does not exist"));
     assert_eq!(status.message(), "internal error");

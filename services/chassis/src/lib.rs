@@ -22,6 +22,7 @@ pub mod ops;
 pub mod outbox;
 pub mod page;
 pub mod pressure;
+pub mod put_off;
 pub mod telemetry;
 pub mod testing;
 pub mod topology;

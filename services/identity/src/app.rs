@@ -7,6 +7,7 @@ use chassis::{
     Clock, Error, Result, RoutesBuilder,
     db::Db,
     lifecycle::{Built, Context, Service},
+    put_off::PutOff,
 };
 use diesel_migrations::EmbeddedMigrations;
 use proto::identity::v1::{
@@ -107,9 +108,10 @@ async fn tidy(db: &Db, clock: &Clock, keys: &KeyRing) -> Result<()> {
 /// Begins and ends grants as their time comes, in domain time: also when it jumps, but not by a clock that is wrong.
 async fn follow_time(identity: Identity, clock: Clock, stop: CancellationToken) -> Result<(), Error> {
     let mut jumps = clock.jumps();
+    let mut put_off = PutOff::default();
     loop {
         jumps.mark_unchanged();
-        let turned = if clock.is_astray() { Ok((0, 0)) } else { turn_grants(&identity).await };
+        let turned = if clock.is_astray() { Ok((0, 0)) } else { turn_grants(&identity, &mut put_off).await };
         match turned {
             Ok((0, 0)) => {}
             Ok((begun, ended)) => {
@@ -130,7 +132,9 @@ async fn follow_time(identity: Identity, clock: Clock, stop: CancellationToken) 
     }
 }
 
-/// How many grants began and ended.
-async fn turn_grants(identity: &Identity) -> Result<(usize, usize)> {
-    Ok((identity.begin_grants().await?, identity.expire_grants().await?))
+/// How many grants began and ended. What ends does not wait for what cannot begin.
+async fn turn_grants(identity: &Identity, put_off: &mut PutOff) -> Result<(usize, usize)> {
+    let begun = identity.begin_grants(put_off).await;
+    let ended = identity.expire_grants(put_off).await;
+    Ok((begun?, ended?))
 }

@@ -1,13 +1,15 @@
 //! Offers that nobody answered in time go to the next best, by the calendar that is in force. Runs on domain time and wakes when it jumps. Several replicas
-//! may sweep: each looks again under the task's lock.
+//! may sweep: each looks again under the task's lock. What cannot be passed on is put off, and keeps no other waiting.
 
 use std::time::Duration;
 
 use chassis::{
     Clock, Result,
     db::{Db, Tx},
+    put_off::PutOff,
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     config::Config,
@@ -23,11 +25,12 @@ use crate::{
 /// None.
 pub async fn run(db: Db, clock: Clock, setup: Setup, config: Config, stop: CancellationToken) -> Result<()> {
     let mut jumps = clock.jumps();
+    let mut put_off = PutOff::default();
     loop {
         jumps.mark_unchanged();
         let swept = match setup.days.refresh(&db).await {
             Ok(()) if clock.is_astray() => Ok(0), // whom it calls late may be in time
-            Ok(()) => sweep(&db, &clock, &setup, config.sweep_batch).await,
+            Ok(()) => sweep(&db, &clock, &setup, config.sweep_batch, &mut put_off).await,
             Err(error) => Err(error),
         };
         match swept {
@@ -44,23 +47,47 @@ pub async fn run(db: Db, clock: Clock, setup: Setup, config: Config, stop: Cance
 }
 
 /// One pass: at most `limit` tasks. Gives how many were looked at.
-pub async fn sweep(db: &Db, clock: &Clock, setup: &Setup, limit: i64) -> Result<i64> {
+async fn sweep(db: &Db, clock: &Clock, setup: &Setup, limit: i64, put_off: &mut PutOff) -> Result<i64> {
     let overdue = {
         let mut conn = db.conn().await?;
-        tasks::with_overdue_offers(&mut conn, clock.now(), limit.max(1)).await?
+        tasks::with_overdue_offers(&mut conn, clock.now(), limit.max(1), &put_off.ids()).await?
     };
     if overdue.is_empty() {
         return Ok(0);
     }
-    let count = i64::try_from(overdue.len()).unwrap_or(i64::MAX);
+    match pass_on(db, setup, &overdue).await {
+        Err(error) if !error.retryable() => {
+            tracing::warn!(error = %error.chain(), "overdue offers are tried one by one");
+            singly(db, setup, &overdue, put_off).await?;
+        }
+        passed => passed?,
+    }
+    Ok(i64::try_from(overdue.len()).unwrap_or(i64::MAX))
+}
+
+/// One at a time; the one that fails is put off.
+async fn singly(db: &Db, setup: &Setup, overdue: &[Uuid], put_off: &mut PutOff) -> Result<()> {
+    for id in overdue {
+        match pass_on(db, setup, std::slice::from_ref(id)).await {
+            Err(error) if !error.retryable() => {
+                let error = error.chain();
+                tracing::error!(task_id = %id, error, "an offer cannot be passed on; its task is put off");
+                put_off.add(*id);
+            }
+            passed => passed?,
+        }
+    }
+    Ok(())
+}
+
+async fn pass_on(db: &Db, setup: &Setup, overdue: &[Uuid]) -> Result<()> {
     db.transaction(async |tx: &mut Tx<'_>| {
-        let touch = Touch { tasks: overdue.clone(), offers: true, ..Touch::default() };
+        let touch = Touch { tasks: overdue.to_vec(), offers: true, ..Touch::default() };
         let mut desk = Desk::open(tx, setup, touch).await?;
-        for id in &overdue {
+        for id in overdue {
             desk.timed_out(TaskId(*id))?;
         }
         desk.save(tx).await
     })
-    .await?;
-    Ok(count)
+    .await
 }

@@ -29,7 +29,7 @@ fn nobody_applied() -> DomainError {
 /// Runs a verb: the common fields, what is parsed from the rest, and the verb itself on papers and case.
 macro_rules! file {
     ($self:ident, $request:ident, $method:literal, $response:ident, |$message:ident| $parsed:expr, |$papers:ident, $case:ident, $act:ident, $by:ident, $value:ident| $run:expr) => {{
-        let caller = Caller::of(&$request)?;
+        let caller = $self.desk.caller(&$request)?;
         let $message = $request.into_inner();
         let aim = Aim::new($method, &$message, &$message.case_id, &$message.request_id, &$message.etag)?;
         let $value = $parsed;
@@ -44,7 +44,7 @@ impl ApplicationService for Applications {
         &self,
         request: Request<pb::SubmitApplicationRequest>,
     ) -> RpcResult<pb::SubmitApplicationResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         Ok(Response::new(self.submit(&caller, request.into_inner()).await?))
     }
 
@@ -337,7 +337,7 @@ impl ApplicationService for Applications {
         &self,
         request: Request<pb::EndBenefitRequest>,
     ) -> RpcResult<pb::EndBenefitResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         Ok(Response::new(self.end_outside(&caller, request.into_inner()).await?))
     }
 
@@ -380,7 +380,7 @@ impl ApplicationService for Applications {
         &self,
         request: Request<pb::GetApplicationRequest>,
     ) -> RpcResult<pb::GetApplicationResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         Ok(Response::new(self.get(&caller, request.get_ref()).await?))
     }
 
@@ -395,7 +395,7 @@ impl ApplicationService for Applications {
         &self,
         request: Request<pb::ObjectToNoticeRequest>,
     ) -> RpcResult<pb::ObjectToNoticeResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         Ok(Response::new(self.object(&caller, request.into_inner()).await?))
     }
 }

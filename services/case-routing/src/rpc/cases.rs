@@ -52,7 +52,7 @@ impl CaseService for Cases {
         &self,
         request: Request<pb::RegisterCaseRequest>,
     ) -> RpcResult<pb::RegisterCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("RegisterCase", &request.request_id, &request)?;
         let entry = Entry::try_from(&request)?;
@@ -64,7 +64,7 @@ impl CaseService for Cases {
         &self,
         request: Request<pb::IntakeCaseRequest>,
     ) -> RpcResult<pb::IntakeCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("IntakeCase", &request.request_id, &request)?;
         let entry = Entry::try_from(&request)?;
@@ -73,7 +73,7 @@ impl CaseService for Cases {
     }
 
     async fn get_case(&self, request: Request<pb::GetCaseRequest>) -> RpcResult<pb::GetCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
         let record = self.0.find(&caller, id).await?;
         let case = self.shown(&record, &caller).await?;
@@ -81,7 +81,7 @@ impl CaseService for Cases {
     }
 
     async fn wait_case(&self, request: Request<pb::WaitCaseRequest>) -> RpcResult<pb::WaitCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let wait = Wait::try_from(request.get_ref())?;
         let (record, changed) = self.0.changed(&caller, &wait, longest_wait(&request)).await?;
         let case = self.shown(&record, &caller).await?;
@@ -89,7 +89,7 @@ impl CaseService for Cases {
     }
 
     async fn list_cases(&self, request: Request<pb::ListCasesRequest>) -> RpcResult<pb::ListCasesResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
         let now = self.0.clock.now();
@@ -135,7 +135,7 @@ impl CaseService for Cases {
         &self,
         request: Request<pb::GetTimelineRequest>,
     ) -> RpcResult<pb::GetTimelineResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let id: CaseId = parse::id("case_id", &request.case_id)?;
         let size = page::size(request.page_size, 50, 200)?;
@@ -153,7 +153,7 @@ impl CaseService for Cases {
         &self,
         request: Request<pb::RevealTextRequest>,
     ) -> RpcResult<pb::RevealTextResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
         let case = self.0.find(&caller, id).await?.case;
         opened_to(&case, &caller)?;
@@ -196,7 +196,7 @@ impl CaseService for Cases {
         &self,
         request: Request<pb::SupplementCaseRequest>,
     ) -> RpcResult<pb::SupplementCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let aim = aim!("SupplementCase", request);
         let codes = parse::some_codes("material_codes", &request.material_codes)?;
@@ -214,7 +214,7 @@ impl CaseService for Cases {
         &self,
         request: Request<pb::WithdrawCaseRequest>,
     ) -> RpcResult<pb::WithdrawCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let aim = aim!("WithdrawCase", request);
         let reason = parse::code("reason_code", &request.reason_code)?;
@@ -228,7 +228,7 @@ impl CaseService for Cases {
     }
 
     async fn rate_case(&self, request: Request<pb::RateCaseRequest>) -> RpcResult<pb::RateCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let aim = aim!("RateCase", request);
         let grade = parse::grade("grade", request.grade)?;
@@ -254,7 +254,7 @@ impl CaseService for Cases {
         &self,
         request: Request<pb::ReopenCaseRequest>,
     ) -> RpcResult<pb::ReopenCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let aim = aim!("ReopenCase", request);
         let reason = parse::code("reason_code", &request.reason_code)?;
@@ -270,7 +270,7 @@ impl CaseService for Cases {
     }
 
     async fn add_remark(&self, request: Request<pb::AddRemarkRequest>) -> RpcResult<pb::AddRemarkResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let aim = aim!("AddRemark", request);
         let text = parse::words("text", &request.text, 1, MOST_CHARACTERS)?;

@@ -11,7 +11,7 @@ use chassis::{
     proto::case_routing::v1 as pb,
     update,
 };
-use tonic::Response;
+use tonic::{Request, Response};
 
 use super::{convert, parse};
 use crate::{
@@ -90,6 +90,14 @@ impl Desk {
         let numbers = Arc::new(Numbers::new(db.clone()));
         let duplicate_days = Config::default().duplicate_days;
         Self { db, executor, atlas, numbers, crypto, clock, duplicate_days, models: Arc::default() }
+    }
+
+    /// The caller of a request about cases, with grants that reach what became part of their units, too ([`reach::with_parts`]).
+    ///
+    /// # Errors
+    /// `Unauthenticated` for a public RPC, which has no caller.
+    pub fn caller<T>(&self, request: &Request<T>) -> Result<Caller> {
+        Ok(reach::with_parts(Caller::of(request)?, &self.atlas.world().topology))
     }
 
     /// Runs a verb on a case and answers with the case.

@@ -380,7 +380,7 @@ impl ExchangeService for Exchange {
         &self,
         request: Request<pb::RevealTicketRequest>,
     ) -> RpcResult<pb::RevealTicketResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         let id: TicketId = parse::id("ticket_id", &request.into_inner().ticket_id)?;
         let missing = || Error::not_found(tickets::KIND, id);
         let mut conn = self.desk.db.conn().await?;

@@ -34,7 +34,7 @@ pub struct Intake(pub Desk);
 /// Runs a verb: the common fields, what is parsed from the rest, and the verb itself.
 macro_rules! verb {
     ($self:ident, $request:ident, $method:literal, $response:ident, |$message:ident| $parsed:expr, |$case:ident, $act:ident, $by:ident, $value:ident| $run:expr) => {{
-        let caller = Caller::of(&$request)?;
+        let caller = $self.0.caller(&$request)?;
         let $message = $request.into_inner();
         let aim = Aim::new($method, &$message, &$message.case_id, &$message.request_id, &$message.etag)?;
         let $value = $parsed;
@@ -141,7 +141,7 @@ impl IntakeService for Intake {
         &self,
         request: Request<pb::FindDuplicatesRequest>,
     ) -> RpcResult<pb::FindDuplicatesResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         Ok(Response::new(duplicates::find(&self.0, &caller, &request.into_inner()).await?))
     }
 
@@ -257,7 +257,7 @@ impl IntakeService for Intake {
         &self,
         request: Request<pb::ExplainRouteRequest>,
     ) -> RpcResult<pb::ExplainRouteResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let decision = route::explain(&self.0, &caller, &request.into_inner()).await?;
         Ok(Response::new(pb::ExplainRouteResponse { decision: Some(decision) }))
     }
@@ -269,7 +269,7 @@ impl Intake {
         &self,
         request: Request<pb::HandOffCaseRequest>,
     ) -> chassis::Result<pb::HandOffCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let aim = Aim::new("HandOffCase", &request, &request.case_id, &request.request_id, &request.etag)?;
         let line = parse::code("line_code", &request.line_code)?;
@@ -295,7 +295,7 @@ impl Intake {
 
     /// Joins a duplicate to its original, with those that were joined to it: all of them change in one commit.
     async fn join(&self, request: Request<pb::MergeCaseRequest>) -> chassis::Result<pb::MergeCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("MergeCase", &request.request_id, &request)?;
         let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, update::etag(&request.etag)?);
@@ -342,7 +342,7 @@ impl Intake {
         &self,
         request: Request<pb::UnmergeCaseRequest>,
     ) -> chassis::Result<pb::UnmergeCaseResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("UnmergeCase", &request.request_id, &request)?;
         let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, update::etag(&request.etag)?);

@@ -231,7 +231,7 @@ impl ResponsibilityService for Responsibilities {
         &self,
         request: Request<pb::DryRunListVersionRequest>,
     ) -> RpcResult<pb::DryRunListVersionResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         Ok(Response::new(trial::dry_run(&self.0, &caller, &request.into_inner()).await?))
     }
 
@@ -239,7 +239,7 @@ impl ResponsibilityService for Responsibilities {
         &self,
         request: Request<pb::ReplayDecisionRequest>,
     ) -> RpcResult<pb::ReplayDecisionResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         Ok(Response::new(trial::replay(&self.0, &caller, &request.into_inner()).await?))
     }
 

@@ -41,7 +41,7 @@ impl MediationService for Mediations {
         &self,
         request: Request<pb::OpenMediationRequest>,
     ) -> RpcResult<pb::OpenMediationResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("OpenMediation", &request.request_id, &request)?;
         let case_id: CaseId = parse::id("case_id", &request.case_id)?;
@@ -118,7 +118,7 @@ impl MediationService for Mediations {
         &self,
         request: Request<pb::RefuseMediationRequest>,
     ) -> RpcResult<pb::RefuseMediationResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         let request = request.into_inner();
         let aim = aim!("RefuseMediation", request);
         let number = party_number(request.party_number)?;
@@ -144,7 +144,7 @@ impl MediationService for Mediations {
         &self,
         request: Request<pb::HoldSessionRequest>,
     ) -> RpcResult<pb::HoldSessionResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         let request = request.into_inner();
         let aim = aim!("HoldSession", request);
         text("notes", &request.notes, false)?;
@@ -162,7 +162,7 @@ impl MediationService for Mediations {
         &self,
         request: Request<pb::RecordAgreementRequest>,
     ) -> RpcResult<pb::RecordAgreementResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         let request = request.into_inner();
         let aim = aim!("RecordAgreement", request);
         let kind: AgreementKind = parse::word("kind", request.kind, codes::agreement_kind_from, None)?;
@@ -315,7 +315,7 @@ impl MediationService for Mediations {
         &self,
         request: Request<pb::GetMediationRequest>,
     ) -> RpcResult<pb::GetMediationResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         let request = request.into_inner();
         let case = parse::id("case_id", &request.case_id)?;
         let id = parse::id("mediation_id", &request.mediation_id)?;
@@ -327,7 +327,7 @@ impl MediationService for Mediations {
         &self,
         request: Request<pb::ListMediationsRequest>,
     ) -> RpcResult<pb::ListMediationsResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
         let states = request.states.iter();
@@ -363,7 +363,7 @@ impl MediationService for Mediations {
         &self,
         request: Request<pb::RevealMediationRequest>,
     ) -> RpcResult<pb::RevealMediationResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.desk.caller(&request)?;
         let request = request.into_inner();
         let case_id = parse::id("case_id", &request.case_id)?;
         let id = parse::id("mediation_id", &request.mediation_id)?;

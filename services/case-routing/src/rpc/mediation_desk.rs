@@ -79,7 +79,7 @@ macro_rules! verb {
         )
     };
     ($self:ident, $request:ident, $method:literal, $response:ident, |$message:ident| $parsed:expr, |$mediation:ident, $case:ident, $act:ident, $by:ident, $value:ident| $run:expr) => {{
-        let caller = Caller::of(&$request)?;
+        let caller = $self.desk.caller(&$request)?;
         let $message = $request.into_inner();
         let aim = aim!($method, $message);
         let $value = $parsed;

@@ -476,7 +476,7 @@ impl TaskService for Tasks {
     }
 
     async fn list_tasks(&self, request: Request<pb::ListTasksRequest>) -> RpcResult<pb::ListTasksResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
         let asked: Option<Uuid> = parse::optional_id("org_id", &request.org_id)?;

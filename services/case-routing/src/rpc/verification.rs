@@ -124,7 +124,7 @@ impl VerificationService for Verifications {
         request: Request<pb::RecordCallbackRequest>,
     ) -> RpcResult<pb::RecordCallbackResponse> {
         // What is no id is named below.
-        let (caller, id) = (Caller::of(&request)?, request.get_ref().case_id.parse().map(CaseId).ok());
+        let (caller, id) = (self.0.caller(&request)?, request.get_ref().case_id.parse().map(CaseId).ok());
         let original = match id {
             Some(id) => self.0.original(&caller, id).await?,
             None => None,
@@ -198,7 +198,7 @@ impl VerificationService for Verifications {
     ) -> RpcResult<pb::JudgeRatingResponse> {
         // What is no id is named below.
         if let Ok(id) = request.get_ref().case_id.parse().map(CaseId) {
-            let caller = Caller::of(&request)?;
+            let caller = self.0.caller(&request)?;
             if let Some(original) = self.0.original(&caller, id).await? {
                 let judged = self.judge_joined(&caller, &request.into_inner(), original).await?;
                 return Ok(Response::new(judged));
@@ -327,7 +327,7 @@ impl VerificationService for Verifications {
         &self,
         request: Request<pb::ListVerificationsRequest>,
     ) -> RpcResult<pb::ListVerificationsResponse> {
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
         let after: Option<Uuid> = page::decode(&request.page_token)?;

@@ -72,7 +72,8 @@ pub async fn find(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<O
         return Ok(None);
     }
     // Where the street is known, every case of the unit has both noted with its words.
-    let within = filter.street.map(|street| filter.unit.unwrap_or(street));
+    let of_unit = !(filter.streets.is_empty() || filter.units.is_empty());
+    let within = if of_unit { &filter.units } else { &filter.streets };
     words::having(conn, &filter.pairs, within, MOST_FOUND).await
 }
 
@@ -303,7 +304,7 @@ async fn rows(
         .bind::<SqlUuid, _>(after.1)
         .bind::<BigInt, _>(filter.limit)
         .bind::<Array<Text>, _>(states)
-        .bind::<Nullable<SqlUuid>, _>(filter.unit)
+        .bind::<Array<SqlUuid>, _>(&filter.units)
         .bind::<Nullable<Text>, _>(filter.item_code.as_deref())
         .bind::<Nullable<Timestamptz>, _>(filter.overdue_at)
         .bind::<Nullable<Timestamptz>, _>(filter.registered_after)
@@ -320,9 +321,9 @@ async fn rows(
         .bind::<SqlUuid, _>(first)
         .bind::<SqlUuid, _>(last)
         .bind::<Bool, _>(filter.still)
-        .bind::<Nullable<SqlUuid>, _>(filter.street)
-        .bind::<Bool, _>(reach.all || !(reach.units.is_empty() || filter.near.is_some()))
-        .bind::<Nullable<SqlUuid>, _>(filter.near)
+        .bind::<Array<SqlUuid>, _>(&filter.streets)
+        .bind::<Bool, _>(reach.all || !reach.units.is_empty() && filter.near.is_empty())
+        .bind::<Array<SqlUuid>, _>(&filter.near)
         // A person looks again and again at what is done about their own cases, which are then at hand.
         .bind::<Bool, _>(filter.requester().is_none())
         .load(conn)

@@ -64,11 +64,12 @@ pub struct CaseFilter {
     pub reach: ReachFilter,
     /// Empty: all.
     pub states: Vec<CaseState>,
-    pub unit: Option<Uuid>,
-    /// The street that `unit`, or everything within reach, lies in.
-    pub street: Option<Uuid>,
-    /// The street that the units within reach lie in, if it is one; organisations and own requests may lie elsewhere.
-    pub near: Option<Uuid>,
+    /// The unit asked for, and what it became part of, or what became part of that: finished cases stand where they were. Empty: any.
+    pub units: Vec<Uuid>,
+    /// The street that `units`, or everything within reach, lies in; with those that became part of it. Empty: it is not one.
+    pub streets: Vec<Uuid>,
+    /// The street that the units within reach lie in, if it is one, likewise; organisations and own requests may lie elsewhere.
+    pub near: Vec<Uuid>,
     pub item_code: Option<String>,
     /// Only those whose clock does not run.
     pub still: bool,
@@ -162,10 +163,11 @@ impl CaseFilter {
         topology: &Topology,
         clock: &Clock,
     ) -> Self {
+        let units = unit.map(|unit| with_mergers(topology, unit)).unwrap_or_default();
         Self {
-            street: street(topology, unit, &reach),
-            near: near(topology, &reach),
-            unit,
+            streets: streets(topology, &units, &reach),
+            near: streets_of(topology, &reach.units),
+            units,
             registered_after: after,
             registered_before: before,
             ids: ids_within(after, before, clock),
@@ -191,8 +193,8 @@ impl CaseFilter {
         let Self {
             reach,
             states,
-            unit,
-            street,
+            units,
+            streets,
             near: _,
             item_code,
             still,
@@ -209,7 +211,7 @@ impl CaseFilter {
             limit: _,
         } = self;
         let narrowed = !(states.is_empty() && pairs.is_empty() && found.is_none() && ids.is_none())
-            || [unit, street, org].into_iter().any(Option::is_some)
+            || !(units.is_empty() && streets.is_empty() && org.is_none())
             || [overdue_at, registered_after, registered_before].into_iter().any(Option::is_some)
             || item_code.is_some()
             || *still;
@@ -239,7 +241,7 @@ impl CaseFilter {
         // The oldest of a street or a line: by its index years of others would be read first.
         let kept = |state: &CaseState| *state == CaseState::Archived;
         let archived = !self.states.is_empty() && self.states.iter().all(kept);
-        if let Some(street) = self.street {
+        if let Some(street) = self.streets.first() {
             return (if archived { ARCHIVED_OF_STREET } else { BY_STREET }, Some(street.to_string()));
         }
         let line = reach.lines.as_slice().first().cloned().flatten();
@@ -251,15 +253,21 @@ impl CaseFilter {
     }
 
     /// Where no index alone leads there, those that together hold all that is asked for, and what each is looked up by: for an
-    /// organisation the cases of its tasks and those that ask it for something; for whoever has a desk at one street, an
-    /// organisation and own requests, and asks for nothing in particular, all that is within reach.
+    /// organisation the cases of its tasks and those that ask it for something; for a street those of the streets that became part of it;
+    /// for whoever has a desk at one street, an organisation and own requests, and asks for nothing in particular, all that is
+    /// within reach.
     pub(super) fn several(&self) -> Option<Vec<(Texts, String)>> {
         let (reach, (texts, key)) = (&self.reach, self.driver());
         if texts == BY_ORG {
             return key.map(|org| vec![(BY_ORG, org.clone()), (BY_ASKED, org)]);
         }
-        let street = self.near.filter(|_| texts == ALL && reach.orgs.len() <= 1)?;
-        let mut all = vec![(BY_STREET, street.to_string())];
+        if self.streets.len() > 1 && [BY_STREET, ARCHIVED_OF_STREET].contains(&texts) {
+            return Some(self.streets.iter().map(|street| (texts, street.to_string())).collect());
+        }
+        if self.near.is_empty() || texts != ALL || reach.orgs.len() > 1 {
+            return None;
+        }
+        let mut all: Vec<_> = self.near.iter().map(|street| (BY_STREET, street.to_string())).collect();
         all.extend(reach.requester.map(|requester| (BY_REQUESTER, requester.to_string())));
         for org in &reach.orgs {
             all.extend([BY_ORG, BY_RECEIVER, BY_ASKED].map(|texts| (texts, org.to_string())));
@@ -268,20 +276,40 @@ impl CaseFilter {
     }
 }
 
-/// The street in which everything asked for lies, if it is one.
-fn street(topology: &Topology, unit: Option<Uuid>, reach: &ReachFilter) -> Option<Uuid> {
-    if let Some(unit) = unit {
-        return street_of(topology, unit);
-    }
-    // Organisations and own requests may lie anywhere.
-    let anywhere = reach.all || !reach.orgs.is_empty() || reach.requester.is_some();
-    if anywhere { None } else { near(topology, reach) }
+/// A unit as places are written down: what it goes on in, for cases that are open, and all that became part of that, for those that
+/// had ended by then.
+fn with_mergers(topology: &Topology, unit: Uuid) -> Vec<Uuid> {
+    let now = topology.goes_on_at(unit);
+    let mut units = vec![now];
+    units.extend(topology.parts_of(now));
+    units
 }
 
-/// The street that all units within reach lie in.
-fn near(topology: &Topology, reach: &ReachFilter) -> Option<Uuid> {
-    let first = street_of(topology, *reach.units.first()?)?;
-    reach.units.iter().all(|unit| street_of(topology, *unit) == Some(first)).then_some(first)
+/// The street in which everything asked for lies, if it is one, with those that became part of it.
+fn streets(topology: &Topology, units: &[Uuid], reach: &ReachFilter) -> Vec<Uuid> {
+    // Organisations and own requests may lie anywhere.
+    let anywhere = reach.all || !reach.orgs.is_empty() || reach.requester.is_some();
+    match units {
+        [] if anywhere => Vec::new(),
+        [] => streets_of(topology, &reach.units),
+        units => streets_of(topology, units),
+    }
+}
+
+/// The street that all these units lie in, with those that became part of it and some of them lie in.
+fn streets_of(topology: &Topology, units: &[Uuid]) -> Vec<Uuid> {
+    let Some(mut streets) = units.iter().map(|unit| street_of(topology, *unit)).collect::<Option<Vec<_>>>()
+    else {
+        return Vec::new();
+    };
+    streets.sort_unstable();
+    streets.dedup();
+    let goes_on = |street: &Uuid| topology.goes_on_at(*street);
+    let first = streets.first().map(goes_on);
+    if streets.iter().any(|street| Some(goes_on(street)) != first) {
+        return Vec::new();
+    }
+    streets
 }
 
 /// The street that a unit has always lain in. Cases stand under the street of their day: of a unit that came under another parent, as
@@ -337,15 +365,52 @@ mod tests {
             ..ReachFilter::default()
         };
         let clock = Clock::system();
-        let street = Some(Uuid::from_u128(2));
-        for (topology, street) in [(&founded, street), (&renamed, street), (&moved, None)] {
+        let street = vec![Uuid::from_u128(2)];
+        for (topology, street) in [(&founded, street.clone()), (&renamed, street), (&moved, Vec::new())] {
             let all = CaseFilter::of(reach.clone(), None, (None, None), topology, &clock);
-            assert_eq!((all.street, all.near), (None, street), "the organisation's may lie anywhere");
-            assert_eq!(all.several().is_some(), street.is_some());
+            assert!(all.streets.is_empty(), "the organisation's may lie anywhere");
+            assert_eq!(all.near, street);
+            assert_eq!(all.several().is_some(), !street.is_empty());
             let of_unit = CaseFilter::of(reach.clone(), Some(COMMUNITY), (None, None), topology, &clock);
-            assert_eq!(of_unit.street, street);
-            assert_eq!(of_unit.driver().0 == BY_STREET, street.is_some());
+            assert_eq!(of_unit.streets, street);
+            assert_eq!(of_unit.driver().0 == BY_STREET, !street.is_empty());
         }
+    }
+
+    #[test]
+    fn the_cases_of_a_street_are_led_to_by_each_of_those_that_became_part_of_it() {
+        let [district, one, other, next] = [1, 2, 3, 5].map(Uuid::from_u128);
+        let merged = |id| Unit { successor_id: Some(next), ..unit(id, 1, UnitKind::Street, 2) };
+        let units = vec![
+            unit(1, 0, UnitKind::District, 1),
+            merged(2),
+            merged(3),
+            unit(5, 1, UnitKind::Street, 1),
+            unit(6, 1, UnitKind::Street, 1),
+        ];
+        let (topology, clock) =
+            (Topology::build(Changes { units, ..Changes::default() }, 1), Clock::system());
+        let reach = ReachFilter {
+            units: vec![next, one, other],
+            lines: vec![None; 3],
+            orgs: vec![Uuid::from_u128(9)],
+            ..ReachFilter::default()
+        };
+        let of = |unit| CaseFilter::of(reach.clone(), unit, (None, None), &topology, &clock);
+        let led = |filter: &CaseFilter| {
+            let mut keys: Vec<String> = filter.several().into_iter().flatten().map(|(_, key)| key).collect();
+            keys.truncate(3);
+            keys
+        };
+        let all = [one, other, next].map(|street| street.to_string());
+        assert_eq!(led(&of(None)), all);
+        for unit in [one, other, next] {
+            let of_unit = of(Some(unit));
+            assert_eq!(led(&of_unit), all, "by each of their ids");
+            assert!(of_unit.units.len() == 3 && of_unit.units.contains(&unit));
+        }
+        assert_eq!(of(Some(Uuid::from_u128(6))).streets, [Uuid::from_u128(6)]);
+        assert!(of(Some(district)).streets.is_empty());
     }
 
     #[test]
@@ -368,7 +433,7 @@ mod tests {
     fn archived_cases_alone_are_led_to_by_themselves() {
         let reach = ReachFilter { all: true, ..ReachFilter::default() };
         let all = CaseFilter { reach, ..CaseFilter::default() };
-        let street = CaseFilter { street: Some(Uuid::from_u128(2)), ..all.clone() };
+        let street = CaseFilter { streets: vec![Uuid::from_u128(2)], ..all.clone() };
         let reach = ReachFilter {
             units: vec![Uuid::from_u128(1)],
             lines: vec![Some("housing".to_owned())],

@@ -83,7 +83,7 @@ fn everywhere(states: &[CaseState]) -> CaseFilter {
 fn desk(states: &[CaseState]) -> CaseFilter {
     let reach =
         ReachFilter { units: vec![STREET], lines: vec![None], orgs: vec![ORG], ..ReachFilter::default() };
-    CaseFilter { reach, near: Some(STREET), ..everywhere(states) }
+    CaseFilter { reach, near: vec![STREET], ..everywhere(states) }
 }
 
 /// How many cases a page has, and which rows were read for it.
@@ -114,7 +114,7 @@ async fn pages(db: &Db, mut filter: CaseFilter) -> Vec<(usize, Option<Uuid>)> {
 async fn what_is_rare_in_a_history_is_looked_for_a_piece_at_a_time() {
     let (_test, db) = database().await;
     let rare = [CaseState::Withdrawn];
-    let street = CaseFilter { street: Some(STREET), unit: Some(STREET), ..everywhere(&rare) };
+    let street = CaseFilter { streets: vec![STREET], units: vec![STREET], ..everywhere(&rare) };
     for newest in [everywhere(&rare), street, desk(&rare)] {
         // Half of the history came in by the organisation, and is looked through at once: no further than the rest.
         assert_eq!(pages(&db, newest.clone()).await, [(0, Some(number(5_001))), (1, None)], "{newest:?}");
@@ -130,7 +130,7 @@ async fn what_is_rare_in_a_history_is_looked_for_a_piece_at_a_time() {
     assert_eq!(pages(&db, rest).await, [(1, None)]);
     let span = CaseFilter { ids: Some((number(2_500), number(22_000))), ..everywhere(&rare) };
     assert_eq!(pages(&db, span).await, [(0, None)]);
-    let elsewhere = CaseFilter { street: Some(OTHER_STREET), ..everywhere(&rare) };
+    let elsewhere = CaseFilter { streets: vec![OTHER_STREET], ..everywhere(&rare) };
     assert_eq!(pages(&db, elsewhere).await, [(0, None)]);
 }
 
@@ -148,7 +148,7 @@ async fn a_page_reads_little_more_than_it_shows_however_long_the_history_is() {
         archived(Order::Oldest),
         desk(&[CaseState::Archived]),
         everywhere(&closed),
-        CaseFilter { street: Some(STREET), ..everywhere(&closed) },
+        CaseFilter { streets: vec![STREET], ..everywhere(&closed) },
         CaseFilter { ids: Some((number(1_000), number(1_100))), ..everywhere(&closed) },
     ] {
         let (found, rows) = read(&filter).await;
@@ -163,7 +163,7 @@ async fn a_page_reads_little_more_than_it_shows_however_long_the_history_is() {
     let never =
         CaseFilter { registered_before: Some(Timestamp::UNIX_EPOCH), ..everywhere(&[CaseState::Archived]) };
     for filter in [
-        CaseFilter { street: Some(STREET), ..never.clone() },
+        CaseFilter { streets: vec![STREET], ..never.clone() },
         never,
         CaseFilter { org: Some(BUSY), ..everywhere(&[CaseState::Withdrawn]) },
     ] {
@@ -181,8 +181,8 @@ async fn the_archive_of_a_street_or_a_line_is_read_past_that_of_the_others_and_p
     let of_line =
         ReachFilter { units: vec![STREET], lines: vec![Some(LINE.to_owned())], ..ReachFilter::default() };
     for newest in [
-        CaseFilter { street: Some(STREET), ..archived.clone() },
-        CaseFilter { street: Some(STREET), unit: Some(STREET), ..archived.clone() },
+        CaseFilter { streets: vec![STREET], ..archived.clone() },
+        CaseFilter { streets: vec![STREET], units: vec![STREET], ..archived.clone() },
         CaseFilter { reach: of_line, ..archived },
     ] {
         for order in [Order::Newest, Order::Oldest] {
@@ -198,7 +198,8 @@ async fn the_archive_of_a_street_or_a_line_is_read_past_that_of_the_others_and_p
 async fn a_case_stands_among_the_archived_once_it_is_one() {
     let (_test, db) = database().await;
     let ids = async |street: Option<Uuid>, order: Order| {
-        let filter = CaseFilter { street, order, limit: 5, ..everywhere(&[CaseState::Archived]) };
+        let streets = street.into_iter().collect();
+        let filter = CaseFilter { streets, order, limit: 5, ..everywhere(&[CaseState::Archived]) };
         let mut conn = db.list_conn().await.unwrap();
         let (texts, key) = filter.driver();
         let part = rows(&mut conn, texts[usize::from(order == Order::Oldest)], key, &filter).await.unwrap();

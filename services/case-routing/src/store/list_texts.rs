@@ -25,8 +25,8 @@ macro_rules! list {
             " AND ",
             $after,
             " AND c.case_id BETWEEN $18 AND $19 AND (cardinality($3) = 0 OR c.state = ANY ($3)) \
-             AND NOT ($20 AND c.running_due_at IS NOT NULL) AND ($21 IS NULL OR c.street_id = $21) \
-             AND ($4 IS NULL OR $4 = ANY (c.place_path)) AND ($5 IS NULL OR c.item_code = $5) \
+             AND NOT ($20 AND c.running_due_at IS NOT NULL) AND (cardinality($21) = 0 OR c.street_id = ANY ($21)) \
+             AND (cardinality($4) = 0 OR c.place_path && $4) AND ($5 IS NULL OR c.item_code = $5) \
              AND ($6 IS NULL OR (c.open AND c.running_due_at < $6)) \
              AND ($7 IS NULL OR c.registered_at >= $7) AND ($8 IS NULL OR c.registered_at < $8) \
              AND ($15 IS NULL OR EXISTS (SELECT 1 FROM tasks o WHERE o.org_id = $15 AND o.case_id = c.case_id) \
@@ -224,9 +224,9 @@ macro_rules! agenda {
     ($where:literal) => {
         concat!(
             $where,
-            " AND (cardinality($3) = 0 OR t.state = ANY ($3)) AND ($21 IS NULL OR t.street_id = $21) \
+            " AND (cardinality($3) = 0 OR t.state = ANY ($3)) AND (cardinality($21) = 0 OR t.street_id = ANY ($21)) \
              AND ($15 IS NULL OR $15 = ANY (t.org_ids)) \
-             AND ($22 OR t.street_id = $23 OR t.org_ids && $14 OR t.requester_id = $11)"
+             AND ($22 OR t.street_id = ANY ($23) OR t.org_ids && $14 OR t.requester_id = $11)"
         )
     };
 }

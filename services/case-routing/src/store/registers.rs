@@ -14,9 +14,9 @@ use uuid::Uuid;
 /// Key of the advisory lock under which lists are imported (`register` in ASCII).
 const LOCK: i64 = 0x7265_6769_7374_6572;
 
-/// Waits for another import, until the end of the transaction.
+/// Waits for another import, which may be long, until the end of the transaction.
 pub async fn lock(conn: &mut AsyncPgConnection) -> Result<()> {
-    conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    conn.batch_execute(&format!("SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})")).await?;
     Ok(())
 }
 

@@ -126,25 +126,26 @@ const HAVING: &str = "SELECT case_id FROM case_words WHERE pairs @> $1 LIMIT $2"
 /// Within a unit. What all but a tenth of the texts have, by the planner's own figures, narrows nothing down there, but would be
 /// read through in the index for the whole district: it is asked of the rows instead, unless the question has nothing else.
 /// `IS TRUE` keeps that out of the index.
-const HAVING_WITHIN: &str = "SELECT case_id FROM case_words WHERE units @> $3 AND pairs @> coalesce(nullif(ARRAY(\
+const HAVING_WITHIN: &str = "SELECT case_id FROM case_words WHERE units && $3 AND pairs @> coalesce(nullif(ARRAY(\
      SELECT unnest($1) EXCEPT SELECT e.pair FROM pg_stats s, \
      unnest(s.most_common_elems::text::integer[], s.most_common_elem_freqs) AS e (pair, share) \
      WHERE s.schemaname = current_schema() AND s.tablename = 'case_words' AND s.attname = 'pairs' \
      AND e.share > 0.9), '{}'::integer[]), $1) AND (pairs @> $1) IS TRUE LIMIT $2";
 
-/// The cases that have all these pairs, of those in `unit` where one is given: a street, or a unit below one. `None` where there
+/// The cases that have all these pairs, of those in `units` where any are given: streets, or units below them. `None` where there
 /// are more than `most`.
 pub async fn having(
     conn: &mut AsyncPgConnection,
     pairs: &[i32],
-    unit: Option<Uuid>,
+    units: &[Uuid],
     most: i64,
 ) -> Result<Option<Vec<Uuid>>> {
-    let text = if unit.is_some() { HAVING_WITHIN } else { HAVING };
+    let text = if units.is_empty() { HAVING } else { HAVING_WITHIN };
     let asked = cached(text).bind::<Array<Integer>, _>(pairs).bind::<BigInt, _>(most.saturating_add(1));
-    let rows: Vec<IdRow> = match unit {
-        Some(unit) => asked.bind::<Array<SqlUuid>, _>(vec![unit]).load(conn).await?,
-        None => asked.load(conn).await?,
+    let rows: Vec<IdRow> = if units.is_empty() {
+        asked.load(conn).await?
+    } else {
+        asked.bind::<Array<SqlUuid>, _>(units).load(conn).await?
     };
     let few = i64::try_from(rows.len()).is_ok_and(|found| found <= most);
     Ok(few.then(|| rows.into_iter().map(|row| row.case_id).collect()))

@@ -209,6 +209,60 @@ async fn what_was_finished_in_a_community_is_listed_there_under_another_name_and
 }
 
 #[tokio::test]
+async fn what_was_closed_in_a_merged_street_is_reached_and_taken_up_again_by_the_new_one() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.taken_in(&resident).await;
+    d.resolve(&case).await;
+    let rate = pb::RateCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        grade: 5,
+        ..Default::default()
+    };
+    let case = d.cases(&resident).rate_case(rate).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(case.state(), pb::CaseState::Closed);
+    let next = merged(&d).await;
+    // Of an office that has no part in it: the place alone counts.
+    let of_office = |role, unit| Persona::new(role, unit).org(d.other_office);
+    let supervisor = of_office(Role::StreetSupervisor, next);
+    for role in [Role::StreetSupervisor, Role::StreetDispatcher, Role::StreetLeader] {
+        let by = of_office(role, next);
+        let found = read(&d, &by, &case).await.unwrap();
+        assert_eq!(found.street_unit_id, d.street.to_string(), "it keeps its place");
+        for unit in [next, d.street] {
+            assert_eq!(listed(&d, &by, unit).await, std::slice::from_ref(&case.case_id));
+            let words = pb::ListCasesRequest {
+                unit_id: unit.to_string(),
+                query: "堆物".into(),
+                ..Default::default()
+            };
+            assert_eq!(d.cases(&by).list_cases(words).await.unwrap().into_inner().cases.len(), 1);
+        }
+        assert!(listed(&d, &by, d.other_street).await.is_empty());
+        let all = pb::ListCasesRequest::default();
+        assert_eq!(d.cases(&by).list_cases(all).await.unwrap().into_inner().cases.len(), 1);
+    }
+    let reopen = |by: &Persona| {
+        let request = pb::ReopenCaseRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            reason_code: "new_facts".into(),
+            ..Default::default()
+        };
+        let mut cases = d.cases(by);
+        async move { cases.reopen_case(request).await.map(|answer| answer.into_inner().case.unwrap()) }
+    };
+    let elsewhere = of_office(Role::StreetSupervisor, d.other_street);
+    assert_eq!(read(&d, &elsewhere, &case).await.unwrap_err().code(), Code::NotFound);
+    assert!(listed(&d, &elsewhere, next).await.is_empty());
+    assert_eq!(reopen(&elsewhere).await.unwrap_err().code(), Code::NotFound);
+    let again = reopen(&supervisor).await.unwrap();
+    assert_eq!((again.reopen_count, again.street_unit_id), (1, next.to_string()));
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn what_comes_in_by_a_merged_community_is_received_where_its_station_is_now() {
     let d = District::start().await;
     let next = merged_community(&d).await;

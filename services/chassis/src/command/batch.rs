@@ -1,10 +1,12 @@
 //! Several commands in one transaction. What fails is answered alone and leaves nothing behind; when a statement
-//! fails, the commands are replayed one by one, so that one bad command cannot hurt its neighbours.
+//! fails, the commands are replayed one by one, so that one bad command cannot hurt its neighbours, nor one whose aggregate
+//! somebody else holds.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use diesel_async::AsyncPgConnection;
@@ -35,21 +37,16 @@ pub(super) async fn run<S: AggregateStore>(db: &Db, store: &S, jobs: Vec<Job<S>>
     committed
 }
 
+/// How long a replay goes on waiting for what others hold, in all: other commands have queued behind it.
+const HELD_UP: Duration = Duration::from_secs(10);
+
 /// Runs jobs with distinct keys in one transaction, or singly if that fails.
 async fn together<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> u64 {
-    let mut attempt = attempt_all(db, store, jobs).await;
-    if matches!(attempt, Err(Error::Unavailable { .. } | Error::Stale { .. })) {
-        // A lost connection, a deadlock, or the same request at another replica. What has been carried out is told
-        // by the stored answers now.
-        attempt = attempt_all(db, store, jobs).await;
-    }
-    match attempt {
-        Ok(outcomes) => {
-            let done = outcomes.iter().filter(|o| matches!(o, Outcome::Done)).count() as u64;
-            for (job, outcome) in jobs.iter_mut().zip(outcomes) {
-                job.act.reply(outcome);
-            }
-            done
+    match attempt(db, store, jobs).await {
+        Ok(outcomes) => answer(jobs, outcomes),
+        Err(error) if jobs.len() > 1 && !error.is_outage() => {
+            tracing::debug!(error = %error.chain(), commands = jobs.len(), "a batch is replayed singly");
+            singly(db, store, jobs).await
         }
         Err(Error::Unavailable { message }) => {
             for job in jobs {
@@ -57,20 +54,67 @@ async fn together<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) ->
             }
             0
         }
-        Err(error) => match jobs {
-            [job] => {
+        Err(error) => {
+            // It is the only one.
+            if let [job] = jobs {
                 job.act.reply(Outcome::Failed(error));
-                0
             }
-            jobs => {
-                tracing::debug!(error = %error.chain(), commands = jobs.len(), "a batch is replayed singly");
-                let mut done = 0;
-                for job in jobs.chunks_mut(1) {
-                    done += Box::pin(together(db, store, job)).await;
-                }
-                done
+            0
+        }
+    }
+}
+
+/// Runs jobs one by one. Of an aggregate that is held only the first waits. When the database is away, or others were waited for
+/// long enough, the rest is refused.
+async fn singly<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> u64 {
+    let begun = Instant::now();
+    let mut done = 0;
+    let mut held: HashMap<S::Id, String> = HashMap::new();
+    let mut over: Option<String> = None;
+    for job in jobs {
+        if let Some(message) = over.as_ref().or_else(|| held.get(&job.id)) {
+            job.act.reply(Outcome::Failed(Error::unavailable(message.clone())));
+            continue;
+        }
+        let id = job.id;
+        let alone = std::slice::from_mut(job);
+        let error = match attempt(db, store, alone).await {
+            Ok(outcomes) => {
+                done += answer(alone, outcomes);
+                continue;
             }
-        },
+            Err(error) => error,
+        };
+        if let Error::Unavailable { message } = &error {
+            if error.is_outage() || error.is_held() && begun.elapsed() >= HELD_UP {
+                over = Some(message.clone());
+            } else if error.is_held() {
+                held.insert(id, message.clone());
+            }
+        }
+        job.act.reply(Outcome::Failed(error));
+    }
+    done
+}
+
+/// Tells of each job what became of it. Gives how many were committed.
+fn answer<S: AggregateStore>(jobs: &mut [Job<S>], outcomes: Vec<Outcome>) -> u64 {
+    let done = outcomes.iter().filter(|o| matches!(o, Outcome::Done)).count() as u64;
+    for (job, outcome) in jobs.iter_mut().zip(outcomes) {
+        job.act.reply(outcome);
+    }
+    done
+}
+
+/// Runs jobs in one transaction: what became of each, or why nothing was carried out.
+async fn attempt<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> Result<Vec<Outcome>> {
+    match attempt_all(db, store, jobs).await {
+        // A lost connection, a deadlock, or the same request at another replica. What has been carried out is told
+        // by the stored answers now. Whoever waited in vain has kept the others waiting, and does not do so again.
+        Err(error @ (Error::Unavailable { .. } | Error::Stale { .. })) if !error.is_held() => {
+            attempt_all(db, store, jobs).await
+        }
+        outcome => outcome,
     }
 }
 

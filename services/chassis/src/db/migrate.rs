@@ -34,11 +34,9 @@ const CHECK: &str = "DO $$ BEGIN \
          RAISE EXCEPTION 'another generation' USING ERRCODE = 'JH001'; \
      END IF; END $$";
 
-/// Waiting for another replica has no limit, its migrations may take long. The server sees when who waits is gone, as on every
-/// connection of ours, and by these probes when it was cut off: it would stay in the queue, get the lock, and keep it from the
-/// others.
-const WAITING: &str = "-c statement_timeout=0 -c lock_timeout=0 \
-     -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3";
+/// Waiting for another replica has no limit, its migrations may take long. The server sees when who waits is gone or cut off, as on
+/// every connection of ours: it would stay in the queue, get the lock, and keep it from the others.
+const WAITING: &str = "-c statement_timeout=0 -c lock_timeout=0";
 
 #[derive(QueryableByName)]
 struct Lock {

@@ -20,4 +20,17 @@ impl Topology {
     pub fn goes_on_at(&self, unit: Uuid) -> Uuid {
         self.became(unit).last().map_or(unit, |last| last.id)
     }
+
+    /// What became part of a unit, by one merger or several, without the unit itself: what had ended there by then stands there still.
+    pub fn parts_of(&self, unit: Uuid) -> Vec<Uuid> {
+        let merged = |into: Uuid| self.merged_into.get(&into).into_iter().flatten().copied();
+        let mut parts: Vec<Uuid> = merged(unit).collect();
+        let mut looked_at = 0;
+        while let Some(part) = parts.get(looked_at).copied() {
+            let further: Vec<Uuid> = merged(part).filter(|id| *id != unit && !parts.contains(id)).collect();
+            parts.extend(further);
+            looked_at += 1;
+        }
+        parts
+    }
 }

@@ -1,10 +1,7 @@
 //! The topology in memory: an immutable whole, made anew on each change, so that readers never wait and never see a
 //! half-moved tree.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
@@ -20,8 +17,8 @@ pub struct Topology {
     units: HashMap<Uuid, Arc<Unit>>,
     units_by_code: HashMap<String, Arc<Unit>>,
     children: HashMap<Uuid, Vec<Arc<Unit>>>,
-    /// Units that others were merged into.
-    successors: HashSet<Uuid>,
+    /// What was merged into a unit, by code.
+    pub(super) merged_into: HashMap<Uuid, Vec<Uuid>>,
     orgs: HashMap<Uuid, Arc<Organization>>,
     orgs_by_code: HashMap<String, Arc<Organization>>,
     orgs_at: HashMap<Uuid, Vec<Arc<Organization>>>,
@@ -120,7 +117,9 @@ impl Topology {
             if let Some(parent) = unit.parent_id {
                 topology.children.entry(parent).or_default().push(unit.clone());
             }
-            topology.successors.extend(unit.successor_id);
+            if let Some(successor) = unit.successor_id {
+                topology.merged_into.entry(successor).or_default().push(unit.id);
+            }
         }
         for org in sorted(&orgs, |o| o.code.as_str()) {
             by_code(&mut topology.orgs_by_code, &org.code, &org, |o| o.valid_to);
@@ -188,7 +187,7 @@ impl Topology {
     /// this copy learnt of only after a change, its parent tells: units come under another one when their own becomes part of it.
     pub fn has_moved(&self, unit_id: Uuid) -> bool {
         let moves = |unit: &Arc<Unit>| {
-            let merged = unit.parent_id.is_some_and(|parent| self.successors.contains(&parent));
+            let merged = unit.parent_id.is_some_and(|parent| self.merged_into.contains_key(&parent));
             unit.moved || (unit.version > 1 && merged)
         };
         self.units.get(&unit_id).is_none_or(moves)
@@ -406,6 +405,27 @@ mod tests {
         let topology = Topology::build(Changes { units, ..Changes::default() }, 1);
         let moved: Vec<u128> = (1..=5).filter(|id| topology.has_moved(Uuid::from_u128(*id))).collect();
         assert_eq!(moved, [4], "one came with its street, the other was founded later");
+    }
+
+    #[test]
+    fn what_became_part_of_a_unit_is_known_over_several_mergers_and_not_where_they_lead_in_a_circle() {
+        let merged = |id: u128, into: u128| Unit {
+            successor_id: Some(Uuid::from_u128(into)),
+            ..unit(id, 1, UnitKind::Street, 2)
+        };
+        let units = vec![
+            unit(1, 0, UnitKind::District, 1),
+            merged(2, 4),
+            merged(3, 4),
+            merged(4, 5),
+            unit(5, 1, UnitKind::Street, 1),
+            merged(6, 7),
+            merged(7, 6),
+        ];
+        let topology = Topology::build(Changes { units, ..Changes::default() }, 1);
+        let parts = |id| ids(&topology.parts_of(Uuid::from_u128(id)));
+        assert_eq!([parts(5), parts(4), parts(6)], [vec![4, 2, 3], vec![2, 3], vec![7]]);
+        assert!(parts(1).is_empty() && parts(2).is_empty() && parts(9).is_empty());
     }
 
     #[test]

@@ -146,6 +146,34 @@ async fn what_fails_fails_alone() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aggregate_that_somebody_holds_does_not_hold_up_the_others_of_its_batch() {
+    let world = world(PRODUCER).await;
+    let (executor, held, free) = (world.executor(), id(), id());
+    for key in [held, free] {
+        add(&executor, Target::New, Add { id: key, by: 1 }).await.unwrap();
+    }
+    // As an operator's open transaction does.
+    let mut operator = world.db.dedicated("-c idle_in_transaction_session_timeout=0").await.unwrap();
+    let holds = format!("BEGIN; SELECT 1 FROM counter WHERE id = '{held}' FOR UPDATE");
+    operator.batch_execute(&holds).await.unwrap();
+    let on = async |key| add(&executor, Target::Existing, Add { id: key, by: 1 }).await;
+    let behind = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+            AND wait_event_type = 'Lock'";
+        until("the first waits", async || world.number(waits).await == 1).await;
+        // They queue while the only writer waits, and are one batch.
+        tokio::join!(on(held), on(free), on(held))
+    };
+    let (first, (second, other, third)) = tokio::join!(on(held), behind);
+    for refused in [first, second, third] {
+        assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    }
+    assert_eq!(other.unwrap().value, 2);
+    operator.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(on(held).await.unwrap().value, 2, "nothing of those that waited is stored");
+}
+
 #[tokio::test]
 async fn what_is_out_of_reach_does_not_exist() {
     let world = world(PRODUCER).await;

@@ -91,6 +91,27 @@ async fn a_transaction_that_is_given_up_ends_at_the_server() {
     give_up(sleeps, &world.db, &watch).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_nobody_goes_on_with_loses_its_locks() {
+    let world = world(PRODUCER).await;
+    let db = world.db.clone();
+    let left = tokio::spawn(async move {
+        db.transaction(async |tx: &mut Tx<'_>| {
+            run(&*tx.conn, "LOCK TABLE counter").await?;
+            std::future::pending::<Result<()>>().await
+        })
+        .await
+    });
+    let held = "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database \
+        WHERE datname = current_database() AND relation = 'counter'::regclass \
+        AND mode = 'AccessExclusiveLock'";
+    until("it holds the table", async || world.number(held).await == 1).await;
+    let since = Instant::now();
+    until("the server ends it", async || world.number(held).await == 0).await;
+    assert!(since.elapsed() < Duration::from_secs(40), "{:?}", since.elapsed());
+    left.abort();
+}
+
 async fn process(conn: &mut AsyncPgConnection) -> Result<i32> {
     #[derive(QueryableByName)]
     struct Row {

@@ -10,6 +10,7 @@ use chassis::{
     command::{Meta, once},
     db::Tx,
     page,
+    put_off::PutOff,
 };
 use proto::identity::v1::{
     ApproveGrantRequest, ApproveGrantResponse, GrantRoleRequest, GrantRoleResponse, ListRoleGrantsRequest,
@@ -196,14 +197,41 @@ impl Identity {
         tell_granted(tx, std::slice::from_ref(grant)).await
     }
 
-    /// Tells of grants that have come into force; gives how many.
+    /// Tells of grants that have come into force; gives how many. One that cannot begin is put off.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn begin_grants(&self) -> Result<usize> {
+    pub async fn begin_grants(&self, put_off: &mut PutOff) -> Result<usize> {
+        let due = {
+            let mut conn = self.db.conn().await?;
+            grants::beginning(&mut conn, self.clock.now(), AT_ONCE, &put_off.ids()).await?
+        };
+        let error = match self.begin_these(&due).await {
+            Err(error) if !error.retryable() => error,
+            begun => return begun,
+        };
+        tracing::warn!(error = %error.chain(), "grants are begun one by one");
+        let mut count = 0;
+        for id in due {
+            match self.begin_these(&[id]).await {
+                Err(error) if !error.retryable() => {
+                    let error = error.chain();
+                    tracing::error!(grant_id = %id, error, "a grant cannot begin; it is put off");
+                    put_off.add(id);
+                }
+                begun => count += begun?,
+            }
+        }
+        Ok(count)
+    }
+
+    async fn begin_these(&self, ids: &[Uuid]) -> Result<usize> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
-                let due = grants::lock_beginning(tx.conn, tx.now, AT_ONCE).await?;
+                let due = grants::lock_beginning(tx.conn, tx.now, ids).await?;
                 let count = due.len();
                 for grant in due {
                     let grant = grant.begin(tx.now)?;
@@ -216,14 +244,41 @@ impl Identity {
     }
 
     /// Ends grants whose time is over, also those that still waited for an approval; gives how many. Tokens never
-    /// outlive the grants they carry, so none is barred before its time.
+    /// outlive the grants they carry, so none is barred before its time. One that cannot end is put off.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn expire_grants(&self) -> Result<usize> {
+    pub async fn expire_grants(&self, put_off: &mut PutOff) -> Result<usize> {
+        let due = {
+            let mut conn = self.db.conn().await?;
+            grants::expired(&mut conn, self.clock.now(), AT_ONCE, &put_off.ids()).await?
+        };
+        let error = match self.expire_these(&due).await {
+            Err(error) if !error.retryable() => error,
+            ended => return ended,
+        };
+        tracing::warn!(error = %error.chain(), "grants are ended one by one");
+        let mut count = 0;
+        for id in due {
+            match self.expire_these(&[id]).await {
+                Err(error) if !error.retryable() => {
+                    let error = error.chain();
+                    tracing::error!(grant_id = %id, error, "a grant cannot end; it is put off");
+                    put_off.add(id);
+                }
+                ended => count += ended?,
+            }
+        }
+        Ok(count)
+    }
+
+    async fn expire_these(&self, ids: &[Uuid]) -> Result<usize> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
-                let due = grants::lock_expired(tx.conn, tx.now, AT_ONCE).await?;
+                let due = grants::lock_expired(tx.conn, tx.now, ids).await?;
                 let (count, mut over) = (due.len(), Vec::new());
                 for grant in due {
                     let grant = grant.expire(tx.now)?;

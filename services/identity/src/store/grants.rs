@@ -176,42 +176,111 @@ pub async fn list(
     all(rows)
 }
 
-/// Grants that have come into force by `now` and were not told, held until the transaction ends; those another replica
-/// holds are left to it.
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = SqlUuid)]
+    grant_id: Uuid,
+}
+
+/// A grant that has come into force by `$1` and was not told.
+macro_rules! beginning {
+    () => {
+        "g.state = 2 AND NOT g.told AND g.valid_from <= $1 AND (g.valid_to IS NULL OR g.valid_to > $1)"
+    };
+}
+
+/// A requested or active grant whose end has passed at `$1`. None whose holder has one that begins and was not told: what goes on is
+/// told before what has ended.
+macro_rules! expired {
+    () => {
+        "g.state IN (1, 2) AND g.valid_to <= $1
+            AND NOT EXISTS (SELECT 1 FROM role_grants n
+                             WHERE n.person_id = g.person_id AND n.state = 2 AND NOT n.told AND n.valid_from <= $1
+                               AND (n.valid_to IS NULL OR n.valid_to > $1))"
+    };
+}
+
+/// Grants that have come into force by `now` and were not told, but for some.
+pub async fn beginning(
+    conn: &mut AsyncPgConnection,
+    now: Timestamp,
+    limit: Limit,
+    except: &[Uuid],
+) -> Result<Vec<Uuid>> {
+    const TEXT: &str = concat!(
+        "SELECT g.grant_id FROM role_grants g WHERE ",
+        beginning!(),
+        " AND g.grant_id <> ALL ($3) ORDER BY g.valid_from LIMIT $2"
+    );
+    due(conn, TEXT, now, limit, except).await
+}
+
+/// Requested and active grants whose end has passed at `now`, but for some.
+pub async fn expired(
+    conn: &mut AsyncPgConnection,
+    now: Timestamp,
+    limit: Limit,
+    except: &[Uuid],
+) -> Result<Vec<Uuid>> {
+    const TEXT: &str = concat!(
+        "SELECT g.grant_id FROM role_grants g WHERE ",
+        expired!(),
+        " AND g.grant_id <> ALL ($3) ORDER BY g.valid_to LIMIT $2"
+    );
+    due(conn, TEXT, now, limit, except).await
+}
+
+async fn due(
+    conn: &mut AsyncPgConnection,
+    text: &'static str,
+    now: Timestamp,
+    limit: Limit,
+    except: &[Uuid],
+) -> Result<Vec<Uuid>> {
+    let rows: Vec<IdRow> = cached(text)
+        .bind::<Timestamptz, _>(now)
+        .bind::<BigInt, _>(limit)
+        .bind::<Array<SqlUuid>, _>(except)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.grant_id).collect())
+}
+
+/// Of these grants, those that begin at `now`, held until the transaction ends; those another replica holds are left to it.
 pub async fn lock_beginning(
     conn: &mut AsyncPgConnection,
     now: Timestamp,
-    limit: Limit,
+    ids: &[Uuid],
 ) -> Result<Vec<RoleGrant>> {
-    let rows = cached(select!(
-        "WHERE state = 2 AND NOT told AND valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1)
-          ORDER BY valid_from LIMIT $2 FOR UPDATE SKIP LOCKED"
-    ))
-    .bind::<Timestamptz, _>(now)
-    .bind::<BigInt, _>(limit)
-    .load(conn)
-    .await?;
-    all(rows)
+    const TEXT: &str = concat!(
+        select!("WHERE g.grant_id = ANY ($2) AND "),
+        beginning!(),
+        " ORDER BY g.valid_from FOR UPDATE SKIP LOCKED"
+    );
+    lock_due(conn, TEXT, now, ids).await
 }
 
-/// Requested and active grants whose end has passed at `now`, held until the transaction ends; those another replica holds are left
-/// to it. None whose holder has one that begins and was not told: what goes on is told before what has ended.
+/// Of these grants, those that end at `now`, held until the transaction ends; those another replica holds are left to it.
 pub async fn lock_expired(
     conn: &mut AsyncPgConnection,
     now: Timestamp,
-    limit: Limit,
+    ids: &[Uuid],
 ) -> Result<Vec<RoleGrant>> {
-    let rows = cached(select!(
-        "WHERE g.state IN (1, 2) AND g.valid_to <= $1
-            AND NOT EXISTS (SELECT 1 FROM role_grants n
-                             WHERE n.person_id = g.person_id AND n.state = 2 AND NOT n.told AND n.valid_from <= $1
-                               AND (n.valid_to IS NULL OR n.valid_to > $1))
-          ORDER BY g.valid_to LIMIT $2 FOR UPDATE OF g SKIP LOCKED"
-    ))
-    .bind::<Timestamptz, _>(now)
-    .bind::<BigInt, _>(limit)
-    .load(conn)
-    .await?;
+    const TEXT: &str = concat!(
+        select!("WHERE g.grant_id = ANY ($2) AND "),
+        expired!(),
+        " ORDER BY g.valid_to FOR UPDATE OF g SKIP LOCKED"
+    );
+    lock_due(conn, TEXT, now, ids).await
+}
+
+async fn lock_due(
+    conn: &mut AsyncPgConnection,
+    text: &'static str,
+    now: Timestamp,
+    ids: &[Uuid],
+) -> Result<Vec<RoleGrant>> {
+    let rows = cached(text).bind::<Timestamptz, _>(now).bind::<Array<SqlUuid>, _>(ids).load(conn).await?;
     all(rows)
 }
 

@@ -348,6 +348,38 @@ async fn a_grant_that_begins_later_is_told_when_it_begins() {
 }
 
 #[tokio::test]
+async fn a_grant_that_cannot_begin_keeps_no_other_from_beginning_or_ending() {
+    let world = World::start().await;
+    let service = &world.service;
+    let mut leader = world.persons("leader1").await;
+    let begin = service.clock().now() + chrono::TimeDelta::days(1);
+    let later = |login| RoleGrant {
+        valid_from: Some(to_proto(begin)),
+        ..wanted(&world, login, Role::ServiceWorker, "community1")
+    };
+    grant(&mut leader, later("resident")).await.unwrap();
+    world.sql("UPDATE role_grants SET role = 999 WHERE state = 2 AND NOT told").await.unwrap();
+    let sound = grant(&mut leader, later("worker1")).await.unwrap();
+    let over =
+        RoleGrant { valid_to: Some(to_proto(begin + chrono::TimeDelta::hours(1))), ..later("worker1") };
+    let over = grant(&mut leader, over).await.unwrap();
+
+    service.clock().advance(Duration::from_secs(86_400 + 7_200));
+    let mut told: Vec<RoleGranted> = Vec::new();
+    let of_worker = || ListRoleGrantsRequest { person_id: world.person("worker1"), ..Default::default() };
+    service
+        .wait_for("the others begin and end", async || {
+            told.extend(service.drain_outbox().await.iter().map(|e| e.decode::<RoleGranted>().unwrap()));
+            let grants = leader.list_role_grants(of_worker()).await.unwrap().into_inner().grants;
+            let ended =
+                |g: &RoleGrant| g.grant_id == over.grant_id && g.state == RoleGrantState::Expired as i32;
+            grants.iter().any(ended) && !told.is_empty()
+        })
+        .await;
+    assert_eq!(told.iter().map(|t| t.grant_id.as_str()).collect::<Vec<_>>(), [sound.grant_id.as_str()]);
+}
+
+#[tokio::test]
 async fn a_request_that_nobody_approved_in_time_ends_and_is_told_to_nobody() {
     let world = World::start().await;
     let service = &world.service;

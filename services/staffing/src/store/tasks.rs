@@ -153,12 +153,15 @@ pub async fn with_overdue_offers(
     conn: &mut AsyncPgConnection,
     now: Timestamp,
     limit: i64,
+    except: &[Uuid],
 ) -> Result<Vec<Uuid>> {
     let rows: Vec<Id> = cached(
-        "SELECT task_id FROM assignments WHERE state = 1 AND offer_due_at < $1 ORDER BY offer_due_at LIMIT $2",
+        "SELECT task_id FROM assignments WHERE state = 1 AND offer_due_at < $1 AND task_id <> ALL ($3)
+          ORDER BY offer_due_at LIMIT $2",
     )
     .bind::<Timestamptz, _>(now)
     .bind::<BigInt, _>(limit)
+    .bind::<Array<SqlUuid>, _>(except)
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.task_id).collect())

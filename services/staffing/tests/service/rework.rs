@@ -119,6 +119,19 @@ async fn a_sweep_that_fails_is_made_again_and_ends_nothing() {
 }
 
 #[tokio::test]
+async fn an_offer_that_cannot_be_passed_on_keeps_no_other_waiting() {
+    let (world, _, broken) = station(2).await;
+    let sound = Case::new();
+    world.tell(sound.id, &sound.signed(STATION, COMMUNITY, &["patrol"])).await;
+    let unknown = format!("UPDATE tasks SET state = 99 WHERE task_id = '{}'", broken.task);
+    world.service.db().conn().await.unwrap().batch_execute(&unknown).await.unwrap();
+    world.service.clock().advance(Duration::from_secs(2 * 3600 + 1));
+    world.service.wait_for("the next offer", async || world.of_task(sound.task).await.len() == 2).await;
+    assert_eq!(world.states(broken.task).await, [Offered]);
+    world.service.stop().await;
+}
+
+#[tokio::test]
 async fn rework_goes_first_to_who_did_it() {
     let (world, staff, case) = station(2).await;
     let (holder, offer) = world.holder(case.task, &staff).await;
