@@ -20,6 +20,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Domain of `google.rpc.ErrorInfo`, by which clients recognise our reasons.
 pub const ERROR_DOMAIN: &str = "jianghan";
 
+/// What is told of a transaction that gave way to another one.
+const DEADLOCK: &str = "others did the same just then, try again";
+
 /// What can go wrong in a command, a query or the handling of an event.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -157,6 +160,12 @@ impl Error {
         }
     }
 
+    /// Whether transactions waited for each other in a circle and this one gave way: nothing of it was carried out, and at once it
+    /// may succeed.
+    pub fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Unavailable { message } if message == DEADLOCK)
+    }
+
     /// Stable code of the kind: `ErrorInfo.reason` in lower case, cause of a parked event, metric attribute.
     pub fn code(&self) -> &'static str {
         match self {
@@ -281,11 +290,22 @@ impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
         if passing(&error) {
             tracing::warn!(error = %error, "the database did not carry the statement out");
+            if deadlocked(&error) {
+                return Self::unavailable(DEADLOCK);
+            }
             return Self::unavailable("the database is not available just now");
         }
         Self::internal(error)
     }
 }
+
+fn deadlocked(error: &diesel::result::Error) -> bool {
+    matches!(error, diesel::result::Error::DatabaseError(DatabaseErrorKind::Unknown, info)
+        if info.message().contains(DETECTED))
+}
+
+/// The server's word for it, of which diesel has no kind.
+const DETECTED: &str = "deadlock detected";
 
 /// Failures that pass: lost connections, restarts, deadlocks, serialization failures, a full disk, and statements that
 /// took too long. diesel names only some of them and keeps the SQLSTATE to itself; the server's fixed English messages
@@ -300,7 +320,7 @@ fn passing(error: &diesel::result::Error) -> bool {
             DatabaseErrorKind::Unknown => {
                 let message = info.message();
                 [
-                    "deadlock detected",
+                    DETECTED,
                     "terminating connection",
                     "the database system is",
                     "too many clients",
