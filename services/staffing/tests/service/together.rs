@@ -8,13 +8,14 @@ use proto::{
     case_routing::v1::{TaskApproved, TaskCancelled, TaskSigned},
     staffing::v1::{
         AssignmentState::*, CreatePostRequest, CreateWorkerRequest, DemandState, ListAssignmentsRequest,
-        PostKind,
+        ListWorkersRequest, PostKind,
     },
 };
 use tonic::Code;
 
 use crate::{
     duty::{assign, client, posts_of, proposed},
+    workforce::shift,
     world::*,
 };
 
@@ -208,6 +209,28 @@ async fn who_is_given_a_task_while_leaving_hands_it_over() {
     let (holder, _) = world.holder(case.task, &staff).await;
     assert_ne!(holder.grant_id, free.grant_id, "somebody left with work in hand");
     assert_eq!(world.states(case.task).await, [Offered, Cancelled]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_while_being_rostered_has_no_shift() {
+    let world = World::start().await;
+    let one = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let mut workforce = world.workforce(&head());
+    let request = ListWorkersRequest::default();
+    let worker = workforce.list_workers(request).await.unwrap().into_inner().workers.remove(0).worker_id;
+    let mut conn = world.service.db().conn().await.unwrap();
+    let grant = one.grant_id;
+    let sql =
+        format!("BEGIN; UPDATE workers SET active = false, ended_at = now() WHERE grant_id = '{grant}'");
+    conn.batch_execute(&sql).await.unwrap();
+    let leaving = async {
+        somebody_waits(&world).await;
+        conn.batch_execute("COMMIT").await.unwrap();
+    };
+    let (rostered, ()) = tokio::join!(workforce.create_shift(shift(&world, &worker, 300, 2)), leaving);
+    assert_eq!(rostered.unwrap_err().code(), Code::NotFound);
+    let live = "SELECT count(*) AS n FROM shifts WHERE template = '' AND NOT cancelled";
+    assert_eq!(number(&world, live).await, 0);
 }
 
 /// Whoever writes such a row waits before that is committed, until [`OPEN`].
