@@ -42,7 +42,9 @@ impl Calendar {
     /// As [`Calendar::add`], for a clock that stood still in `pauses` (in order of time, without overlap).
     ///
     /// Hours stand still for exactly the paused time. For days, a pause takes away the days after the one
-    /// it began on, up to the one it ended on: what begins and ends on one day costs no day.
+    /// it began on, up to the one it ended on: what begins and ends on one day costs no day. One in which the limit would
+    /// have ended moves its end to the day on which it ended, or the next working day. One that begins when the limit is
+    /// over moves nothing: late stays late.
     #[must_use]
     pub fn add_paused(
         &self,
@@ -65,22 +67,40 @@ impl Calendar {
                     self.after(TimeUnit::WorkHour, from, running, pauses, profile)
                 }
                 TimeUnit::WorkDay => {
-                    let counts =
-                        |day: &NaiveDate| profile.is_work_day(self, *day) && !paused_on(*day, pauses);
-                    profile.close_of(nth(start, limit.n, counts))
+                    let last = nth(start, usize::from(limit.n), |day| profile.is_work_day(self, *day));
+                    let due = |last: NaiveDate| profile.close_of(last);
+                    due(self.moved_on(limit.unit, last, pauses, profile, due))
                 }
                 TimeUnit::CalDay => {
-                    end_of_day(self.rolled(nth(start, limit.n, |day| !paused_on(*day, pauses)), profile))
+                    let last = start.checked_add_days(Days::new(u64::from(limit.n)));
+                    self.end_of_last(limit.unit, last.unwrap_or(NaiveDate::MAX), pauses, profile)
                 }
                 TimeUnit::Month => {
-                    let whole =
-                        start.checked_add_months(Months::new(u32::from(limit.n))).unwrap_or(NaiveDate::MAX);
-                    end_of_day(self.rolled(without_pauses(start, whole, pauses), profile))
+                    let last = start.checked_add_months(Months::new(u32::from(limit.n)));
+                    self.end_of_last(limit.unit, last.unwrap_or(NaiveDate::MAX), pauses, profile)
                 }
             }
         };
         let provisional = limit.unit != TimeUnit::CalHour && self.crosses_unknown(start, local_day(at));
         Due { at, provisional, calendar_version: self.version_with(profile) }
+    }
+
+    /// As [`Calendar::add_paused`], of what was promised until an instant for a limit in days, whatever the limit would give:
+    /// by the same rule, to the same time of a working day.
+    #[must_use]
+    pub fn promise_paused(
+        &self,
+        unit: TimeUnit,
+        promised: DateTime<Utc>,
+        pauses: &[Interval],
+        profile: &Profile,
+    ) -> DateTime<Utc> {
+        let day = local_day(promised);
+        // What was promised for a rest day stands until a pause moves it.
+        let due = |last: NaiveDate| {
+            if last == day { promised } else { promised + (self.rolled(last, profile) - day) }
+        };
+        due(self.moved_on(unit, day, pauses, profile, due))
     }
 
     /// The due time under this calendar of a limit that was promised under another: later if it comes out
@@ -127,6 +147,40 @@ impl Calendar {
             .collect()
     }
 
+    /// 24:00 of the last day of a limit in days or months of the calendar, moved on by the pauses and past rest days.
+    fn end_of_last(
+        &self,
+        unit: TimeUnit,
+        last: NaiveDate,
+        pauses: &[Interval],
+        profile: &Profile,
+    ) -> DateTime<Utc> {
+        let due = |last: NaiveDate| end_of_day(self.rolled(last, profile));
+        due(self.moved_on(unit, last, pauses, profile, due))
+    }
+
+    /// The last day of a limit in days, moved on by the pauses; `due` is when a limit with that last day ends.
+    fn moved_on(
+        &self,
+        unit: TimeUnit,
+        last: NaiveDate,
+        pauses: &[Interval],
+        profile: &Profile,
+        due: impl Fn(NaiveDate) -> DateTime<Utc>,
+    ) -> NaiveDate {
+        let counts = |day: &NaiveDate| unit != TimeUnit::WorkDay || profile.is_work_day(self, *day);
+        pauses.iter().fold(last, |last, pause| {
+            if pause.from >= due(last) {
+                return last;
+            }
+            let (from, to) = (local_day(pause.from), local_day(pause.to));
+            let lost = || from.iter_days().skip(1).take_while(|day| *day <= to).filter(counts).count();
+            // On its last day, or on the rest days behind it, no day is left to be taken away.
+            let moved = if from < last { nth(last, lost(), counts) } else { last };
+            if local_day(due(moved)) < to { to.iter_days().find(counts).unwrap_or(to) } else { moved }
+        })
+    }
+
     /// A last day that is a rest day gives way to the next working day.
     fn rolled(&self, last: NaiveDate, profile: &Profile) -> NaiveDate {
         last.iter_days().find(|day| profile.is_work_day(self, *day)).unwrap_or(last)
@@ -137,17 +191,8 @@ impl Calendar {
     }
 }
 
-/// The n-th day after `start` that counts.
-fn nth(start: NaiveDate, n: u16, counts: impl Fn(&NaiveDate) -> bool) -> NaiveDate {
-    start.iter_days().skip(1).filter(counts).nth(usize::from(n).saturating_sub(1)).unwrap_or(NaiveDate::MAX)
-}
-
-fn paused_on(day: NaiveDate, pauses: &[Interval]) -> bool {
-    pauses.iter().any(|pause| local_day(pause.from) < day && day <= local_day(pause.to))
-}
-
-/// The last day, moved on by the days that pauses took away before it was reached.
-fn without_pauses(start: NaiveDate, last: NaiveDate, pauses: &[Interval]) -> NaiveDate {
-    let days = u16::try_from((last - start).num_days()).unwrap_or(u16::MAX);
-    if pauses.is_empty() || days == 0 { last } else { nth(start, days, |day| !paused_on(*day, pauses)) }
+/// The n-th day after `start` that counts; `start` where n is zero.
+fn nth(start: NaiveDate, n: usize, counts: impl Fn(&NaiveDate) -> bool) -> NaiveDate {
+    let Some(before) = n.checked_sub(1) else { return start };
+    start.iter_days().skip(1).filter(counts).nth(before).unwrap_or(NaiveDate::MAX)
 }

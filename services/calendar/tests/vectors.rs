@@ -2,6 +2,7 @@
 
 use calendar::{
     Calendar, Closure, HolidayGroup, Interval, Limit, Profile, Season, TimeUnit, YearNotice, instant, local,
+    local_day,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use proptest::prelude::*;
@@ -19,6 +20,13 @@ fn due(unit: TimeUnit, from: &str, n: u16) -> String {
     let due = Calendar::builtin().add(unit, n, at(from), &Profile::office());
     assert!(!due.provisional, "{from} +{n} {unit}");
     local(due.at).format("%Y-%m-%d %H:%M").to_string()
+}
+
+fn due_paused(unit: TimeUnit, n: u16, from: &str, pauses: &[(&str, &str)]) -> String {
+    let pauses: Vec<Interval> =
+        pauses.iter().map(|(from, to)| Interval { from: at(from), to: at(to) }).collect();
+    let limit = Limit::new(unit, n);
+    local(Calendar::builtin().add_paused(limit, at(from), &pauses, &Profile::office()).at).to_string()
 }
 
 #[test]
@@ -202,12 +210,7 @@ fn other_hours_keep_the_closures_and_every_change_is_a_higher_version() {
 
 #[test]
 fn a_paused_clock_is_due_later_by_what_it_stood_still() {
-    let (calendar, office) = (Calendar::builtin(), Profile::office());
-    let due = |unit, n, from: &str, pauses: &[(&str, &str)]| {
-        let pauses: Vec<Interval> =
-            pauses.iter().map(|(from, to)| Interval { from: at(from), to: at(to) }).collect();
-        local(calendar.add_paused(Limit::new(unit, n), at(from), &pauses, &office).at).to_string()
-    };
+    let due = due_paused;
     let monday = "2026-06-08 09:00";
     let two_days = [("2026-06-09 10:00", "2026-06-11 11:00")];
     assert_eq!(due(TimeUnit::WorkDay, 3, monday, &two_days), "2026-06-15 17:00:00");
@@ -231,6 +234,36 @@ fn a_paused_clock_is_due_later_by_what_it_stood_still() {
     );
     let twice = [("2026-06-08 10:00", "2026-06-08 11:00"), ("2026-06-08 11:30", "2026-06-08 14:30")];
     assert_eq!(due(TimeUnit::WorkHour, 3, monday, &twice), "2026-06-08 16:00:00");
+}
+
+#[test]
+fn a_limit_in_days_that_would_have_ended_within_a_pause_ends_on_the_day_the_pause_does() {
+    let monday = "2026-06-08 09:00";
+    let first = ("2026-06-15 10:00", "2026-06-16 10:00");
+    for (pauses, expected) in [
+        (vec![("2026-06-15 10:00", "2026-06-25 10:00")], "2026-06-25 17:00:00"),
+        (vec![("2026-06-15 10:00", "2026-06-15 16:00")], "2026-06-15 17:00:00"),
+        // Until the second day of the dragon boat festival.
+        (vec![("2026-06-15 10:00", "2026-06-20 10:00")], "2026-06-22 17:00:00"),
+        (vec![("2026-06-15 17:00", "2026-06-17 10:00")], "2026-06-15 17:00:00"),
+        (vec![first, ("2026-06-16 10:30", "2026-06-17 10:00")], "2026-06-17 17:00:00"),
+        (vec![first, ("2026-06-16 18:00", "2026-06-18 10:00")], "2026-06-16 17:00:00"),
+        (vec![("2026-06-09 10:00", "2026-06-10 10:00"), first], "2026-06-16 17:00:00"),
+    ] {
+        assert_eq!(due_paused(TimeUnit::WorkDay, 5, monday, &pauses), expected, "{pauses:?}");
+    }
+    // Due on the first of October, and so on the eighth, with the holiday.
+    for (from, to, expected) in [
+        ("2026-10-08 10:00", "2026-10-12 10:00", "2026-10-12"),
+        ("2026-10-03 10:00", "2026-10-06 10:00", "2026-10-08"),
+        ("2026-10-05 10:00", "2026-10-09 10:00", "2026-10-09"),
+        ("2026-10-09 00:00", "2026-10-12 10:00", "2026-10-08"),
+    ] {
+        let due = due_paused(TimeUnit::CalDay, 15, "2026-09-16 09:00", &[(from, to)]);
+        assert_eq!(&due[..10], expected, "{from} to {to}");
+    }
+    let due = due_paused(TimeUnit::Month, 1, monday, &[("2026-07-08 10:00", "2026-07-11 10:00")]);
+    assert_eq!(&due[..10], "2026-07-13");
 }
 
 #[test]
@@ -341,6 +374,21 @@ proptest! {
             let due = calendar.add_paused(limit, from, &pauses[..known], &office).at;
             prop_assert!(due >= before);
             before = due;
+        }
+    }
+
+    #[test]
+    fn what_was_not_over_when_a_pause_began_ends_no_day_before_the_pause_does((from, pauses) in pauses(), unit in units(), n in 1_u16..30) {
+        let (calendar, office) = (Calendar::builtin(), Profile::office());
+        let due = |known: usize| calendar.add_paused(Limit::new(unit, n), from, &pauses[..known], &office).at;
+        for (number, pause) in pauses.iter().enumerate() {
+            let (before, after) = (due(number), due(number + 1));
+            if pause.from < before {
+                prop_assert!(local_day(after) >= local_day(pause.to));
+                prop_assert!(unit == TimeUnit::WorkDay || after >= pause.to);
+            } else {
+                prop_assert_eq!(after, before);
+            }
         }
     }
 

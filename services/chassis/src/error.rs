@@ -24,7 +24,10 @@ pub const ERROR_DOMAIN: &str = "jianghan";
 /// whoever wants something else need not care.
 const HELD: &str = "others are at work on this just now";
 
-/// The same where the statement met others, such as in a deadlock: it may succeed at once.
+/// The same of a transaction that gave way to another one in a circle of waits.
+const DEADLOCK: &str = "others did the same just then, try again";
+
+/// The same where the statement met others in some other way: it may succeed at once.
 const DISTURBED: &str = "the database is not available just now";
 
 /// The same where no statement would succeed.
@@ -174,7 +177,13 @@ impl Error {
 
     /// Whether something is missing that everything else needs as well.
     pub(crate) fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable { message } if message != HELD && message != DISTURBED)
+        matches!(self, Self::Unavailable { message } if ![HELD, DEADLOCK, DISTURBED].contains(&message.as_str()))
+    }
+
+    /// Whether transactions waited for each other in a circle and this one gave way: nothing of it was carried out, and at once it
+    /// may succeed.
+    pub fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Unavailable { message } if message == DEADLOCK)
     }
 
     /// Stable code of the kind: `ErrorInfo.reason` in lower case, cause of a parked event, metric attribute.
@@ -318,7 +327,7 @@ fn passing(error: &diesel::result::Error) -> Option<&'static str> {
         ("canceling statement due to statement timeout", HELD),
         // By an administrator, or a standby's recovery.
         ("canceling statement due to", DISTURBED),
-        ("deadlock detected", DISTURBED),
+        ("deadlock detected", DEADLOCK),
         // Told of a statement that another joined with it made fail; tried again, that one tells.
         ("current transaction is aborted", DISTURBED),
         ("terminating connection", UNREACHABLE),

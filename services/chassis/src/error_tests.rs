@@ -118,12 +118,14 @@ fn a_missing_row_is_a_defect_and_a_lost_connection_passes() {
         DatabaseErrorKind::ClosedConnection,
         Box::new("connection closed".to_owned()),
     );
-    assert!(Error::from(closed).retryable());
+    let closed = Error::from(closed);
+    assert!(closed.retryable() && !closed.is_deadlock());
     let deadlock = diesel::result::Error::DatabaseError(
         DatabaseErrorKind::Unknown,
         Box::new("deadlock detected".to_owned()),
     );
-    assert!(Error::from(deadlock).retryable());
+    let deadlock = Error::from(deadlock);
+    assert!(deadlock.retryable() && deadlock.is_deadlock(), "told apart from a database that is away");
     let timeout = diesel::result::Error::DatabaseError(
         DatabaseErrorKind::Unknown,
         Box::new("canceling statement due to statement timeout".to_owned()),

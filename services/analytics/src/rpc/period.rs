@@ -40,7 +40,10 @@ impl Period {
     /// The same days a year before, `[start, end)`.
     pub fn year_before(&self) -> (NaiveDate, NaiveDate) {
         let before = |day: NaiveDate| day.checked_sub_months(Months::new(12)).unwrap_or(day);
-        (before(self.start), before(self.end))
+        let end = before(self.end);
+        // Until before 29 February is through the 28th: that day of the year before belongs to it.
+        let end = if end.day() < self.end.day() { end.succ_opt().unwrap_or(end) } else { end };
+        (before(self.start), end)
     }
 
     /// Up to where the stock is known: no further than the last day that has ended.
@@ -77,8 +80,18 @@ mod tests {
         assert_eq!(period("2026-01-05", ""), ("2026-01-05".into(), "2026-11-26".into()));
         assert_eq!(period("", "2026-03-01"), ("2026-02-01".into(), "2026-03-01".into()));
         assert_eq!(Period::parse("", "", now()).unwrap().stock_end().to_string(), "2026-11-25");
-        let (start, end) = Period::parse("2024-02-01", "2024-03-01", now()).unwrap().year_before();
-        assert_eq!((start.to_string(), end.to_string()), ("2023-02-01".into(), "2023-03-01".into()));
+    }
+
+    #[test]
+    fn the_year_before_has_the_same_days_in_february_too() {
+        for (period, expected) in [
+            (("2024-02-01", "2024-03-01"), ("2023-02-01", "2023-03-01")),
+            (("2028-02-01", "2028-02-29"), ("2027-02-01", "2027-03-01")),
+            (("2029-02-01", "2029-03-01"), ("2028-02-01", "2028-03-01")),
+        ] {
+            let (start, end) = Period::parse(period.0, period.1, now()).unwrap().year_before();
+            assert_eq!((start.to_string().as_str(), end.to_string().as_str()), expected);
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The clocks of a case: what runs, what stands still, when it is due, warned of and breached.
 //! Due times are computed by the crate `calendar`; a clock keeps the result and what it came from.
 
-use calendar::{Due, Interval, Limit, TimeUnit, local_day};
+use calendar::{Due, Interval, Limit, TimeUnit};
+use chrono::TimeDelta;
 use chrono::serde::{ts_microseconds, ts_microseconds_option};
-use chrono::{NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
 
 use super::codes::ClockKind;
@@ -166,8 +166,8 @@ impl Clock {
         self.take(due, rules);
     }
 
-    /// What was promised elsewhere, moved on by the pauses: hours by the paused time, days by the days that the pauses took
-    /// away (as the calendar counts them), to a working day. A pause that begins when it was over moves nothing: late stays late.
+    /// What was promised elsewhere, moved on by the pauses: hours by the paused time, days as the calendar moves them on. A
+    /// pause that begins when it was over moves nothing: late stays late.
     fn promised(&self, rules: &Rules) -> Option<Timestamp> {
         let promised = self.promised_at?;
         if matches!(self.limit.unit, TimeUnit::CalHour | TimeUnit::WorkHour) {
@@ -176,25 +176,7 @@ impl Clock {
             };
             return Some(self.pauses.iter().fold(promised, moved));
         }
-        let works = |day: NaiveDate| rules.profile.is_work_day(&rules.calendar, day);
-        let working = self.limit.unit == TimeUnit::WorkDay;
-        let counts = |day: &NaiveDate| !working || works(*day);
-        let last = local_day(promised);
-        let later_by = |lost: usize| {
-            let Some(most) = lost.checked_sub(1) else { return promised };
-            let moved = last.iter_days().skip(1).filter(counts).nth(most);
-            let moved = moved.and_then(|day| day.iter_days().find(|day| works(*day)));
-            promised + (moved.unwrap_or(last) - last)
-        };
-        let lost = self.pauses.iter().fold(0, |lost, pause| {
-            if pause.from >= later_by(lost) {
-                return lost;
-            }
-            let until = local_day(pause.to);
-            let days = local_day(pause.from).iter_days().skip(1).take_while(|day| *day <= until);
-            lost + days.filter(counts).count()
-        });
-        Some(later_by(lost))
+        Some(rules.calendar.promise_paused(self.limit.unit, promised, &self.pauses, &rules.profile))
     }
 
     /// Warnings that were due by then count as given, also those of another limit later.

@@ -1,3 +1,5 @@
+use calendar::local_day;
+
 use super::*;
 
 fn at(text: &str) -> Timestamp {
@@ -273,6 +275,25 @@ fn a_pause_that_begins_when_a_promise_was_over_moves_it_no_more() {
     assert_eq!(days.due_at, at("2026-06-16T17:00:00"));
     pause(&mut days, "2026-06-16T18:00:00", "2026-06-18T10:00:00");
     assert_eq!(days.due_at, at("2026-06-16T17:00:00"), "late stays late");
+}
+
+#[test]
+fn a_promise_that_would_have_ended_within_a_pause_is_due_on_the_working_day_on_which_it_runs_on() {
+    let rules = Rules::default();
+    let (start, due) = (at("2026-06-08T10:00:00"), at("2026-06-12T17:00:00"));
+    for unit in [TimeUnit::WorkDay, TimeUnit::CalDay, TimeUnit::Month] {
+        for (to, expected) in [
+            ("2026-06-12T16:00:00", due),
+            ("2026-06-13T10:00:00", at("2026-06-15T17:00:00")),
+            ("2026-06-16T10:00:00", at("2026-06-16T17:00:00")),
+        ] {
+            let mut clock = Clock::start(ClockKind::Resolve, None, Limit::new(unit, 5), start, &rules);
+            clock.promise(due, &rules);
+            clock.pause(at("2026-06-12T10:00:00"));
+            clock.resume(at(to), &rules);
+            assert_eq!(clock.due_at, expected, "{unit:?} until {to}");
+        }
+    }
 }
 
 #[test]

@@ -199,11 +199,16 @@ pub fn reason_text(reason: &Reason, lang: Lang, names: &Names) -> String {
     text
 }
 
-/// What came of a clock: its words, and whether somebody is to blame. A window that closes unused is no breach.
+/// What came of a clock: its words, and whether somebody is to blame. A window that closes unused is no breach; what came after
+/// its due time is one, also where nobody had noted it.
 pub fn outcome(clock: &Clock, lang: Lang) -> (&'static str, bool) {
     use ClockKind::{Consult, Objection, Offer, RatingWindow};
     let window = matches!(clock.kind(), Objection | Offer | RatingWindow | Consult);
-    if clock.breach_time.is_some() {
+    let late = clock
+        .stop_time
+        .zip(clock.due_time)
+        .is_some_and(|(stop, due)| (stop.seconds, stop.nanos) > (due.seconds, due.nanos));
+    if clock.breach_time.is_some() || (late && !window) {
         let words = if window { lang.t("期满", "over") } else { lang.t("超期", "breached") };
         (words, !window)
     } else if clock.stop_time.is_some() {
@@ -332,6 +337,20 @@ mod tests {
         assert_eq!(outcome(&breached(ClockKind::Resolve), Lang::Zh), ("超期", true));
         let stopped = Clock { stop_time: at, ..Default::default() };
         assert_eq!(outcome(&stopped, Lang::En), ("in time", false));
+    }
+
+    #[test]
+    fn what_came_after_its_due_time_is_late_though_nobody_noted_it() {
+        let time = |nanos| Some(prost_types::Timestamp { seconds: 1, nanos });
+        let stopped = |kind: ClockKind, nanos| Clock {
+            kind: kind.into(),
+            due_time: time(1_000),
+            stop_time: time(nanos),
+            ..Default::default()
+        };
+        assert_eq!(outcome(&stopped(ClockKind::Accept, 1_000), Lang::Zh), ("按时", false));
+        assert_eq!(outcome(&stopped(ClockKind::Accept, 2_000), Lang::Zh), ("超期", true));
+        assert_eq!(outcome(&stopped(ClockKind::Offer, 2_000), Lang::En), ("in time", false));
     }
 
     #[test]

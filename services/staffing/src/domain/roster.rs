@@ -60,9 +60,9 @@ pub fn week(
     let mut spans = Vec::new();
     for day in monday.iter_days().take(7) {
         let works = profile.is_work_day(calendar, day);
-        let turn = usize::try_from(day.num_days_from_ce()).unwrap_or_default() % seat.of.max(1);
+        let turn = || nth_of_its_kind(day, calendar, &profile) % seat.of.max(1);
         let of_day = templates.iter().filter(|t| {
-            t.work_day == works && t.per.iter().any(|p| p == per) && (!t.in_rotation || turn == seat.index)
+            t.work_day == works && t.per.iter().any(|p| p == per) && (!t.in_rotation || turn() == seat.index)
         });
         spans.extend(of_day.map(|t| Span {
             template: t.code.clone(),
@@ -71,6 +71,16 @@ pub fn week(
         }));
     }
     spans
+}
+
+/// How many days of its kind, worked or not, lie before a day in its year: the days of the week alone would give the same ones to
+/// the same seats where these are a multiple of seven. Another year begins with another seat.
+fn nth_of_its_kind(day: NaiveDate, calendar: &Calendar, profile: &Profile) -> usize {
+    let works = profile.is_work_day(calendar, day);
+    let first = day.with_ordinal(1).unwrap_or(day);
+    let before = first.iter_days().take_while(|earlier| *earlier < day);
+    let year = usize::try_from(day.year()).unwrap_or_default();
+    year + before.filter(|earlier| profile.is_work_day(calendar, *earlier) == works).count()
 }
 
 #[cfg(test)]
@@ -96,6 +106,31 @@ mod tests {
         assert_eq!(duties.iter().sum::<usize>(), 1, "one rest day, one seat: {duties:?}");
         for week in &weeks {
             assert_eq!(week.iter().filter(|s| s.template != "duty").count(), 12, "six working days");
+        }
+    }
+
+    #[test]
+    fn however_many_seats_there_are_each_has_its_turn_and_every_rest_day_has_one() {
+        let shifts = &templates().shifts;
+        for of in 2..=16 {
+            let mut turns = vec![0; of];
+            for number in 0..52 {
+                let monday = day("2026-01-05") + Days::new(7 * number);
+                let mut days = Vec::new();
+                for (index, turns) in turns.iter_mut().enumerate() {
+                    let spans = week(monday, shifts, "community", Seat { index, of }, Calendar::builtin());
+                    let duty = spans.iter().filter(|span| span.template == "duty");
+                    let before = days.len();
+                    days.extend(duty.map(|span| local_day(span.starts_at)));
+                    *turns += days.len() - before;
+                }
+                days.sort_unstable();
+                let rests = |day: &NaiveDate| !Profile::office().is_work_day(Calendar::builtin(), *day);
+                let expected: Vec<_> = monday.iter_days().take(7).filter(rests).collect();
+                assert_eq!(days, expected, "of {of} from {monday}");
+            }
+            let (least, most) = (turns.iter().min().unwrap(), turns.iter().max().unwrap());
+            assert!(*least > 0 && most - least <= 2, "of {of}: {turns:?}");
         }
     }
 

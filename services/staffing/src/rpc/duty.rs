@@ -22,7 +22,7 @@ use proto::staffing::v1::{
 use tonic::{Request, Response};
 use uuid::Uuid;
 
-use super::{convert, duty_forms::post_demand};
+use super::{again::again, convert, duty_forms::post_demand};
 use crate::{
     desk::Setup,
     domain::{
@@ -206,10 +206,14 @@ impl DutyRpc {
         let ids = post_ids("post_ids", &request.post_ids)?;
         let (topology, by) = (self.setup.topology.load(), caller.clone());
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            let mut held = Vec::with_capacity(ids.len());
+            for post in &ids {
+                held.push((post, posts::lock(tx.conn, PostId(*post)).await?));
+            }
+            // Behind its posts, as whoever comes to one of them or leaves it. Who does not reach it is told nothing of them.
             let demand = Self::demand(tx, &by, &NAMING, &topology, id).await?;
             let mut named = Vec::with_capacity(ids.len());
-            for post in &ids {
-                let found = posts::lock(tx.conn, PostId(*post)).await?;
+            for (post, found) in held {
                 named.push(found.ok_or_else(|| Error::not_found(posts::KIND, post))?);
             }
             let before = Returned { fund_line_id: None, post_ids: demand.post_ids.clone() };
@@ -339,7 +343,8 @@ impl DutyResourceService for DutyRpc {
         request: Request<AssignDutyStaffRequest>,
     ) -> RpcResult<AssignDutyStaffResponse> {
         let caller = Caller::of(&request)?;
-        Ok(Response::new(self.assign(&caller, request.into_inner()).await?))
+        let request = request.into_inner();
+        Ok(Response::new(again(|| self.assign(&caller, request.clone())).await?))
     }
 
     async fn complete_duty_training(

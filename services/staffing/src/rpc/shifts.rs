@@ -46,7 +46,8 @@ impl WorkforceRpc {
         }
         once(&self.db, caller, meta, async |tx: &mut Tx<'_>| {
             let worker = self.reached(tx, caller, worker_id).await?.filter(|worker| worker.active);
-            let worker = worker.ok_or_else(|| Error::not_found(workers::KIND, worker_id))?;
+            let not_found = || Error::not_found(workers::KIND, worker_id);
+            let worker = worker.ok_or_else(not_found)?;
             let shift = Shift {
                 id: ShiftId(new_id()),
                 worker_id,
@@ -56,7 +57,9 @@ impl WorkforceRpc {
                 template: String::new(),
                 cancelled: false,
             };
-            shifts::insert(tx.conn, &shift).await?;
+            if !shifts::insert(tx.conn, &shift).await? {
+                return Err(not_found());
+            }
             Ok(CreateShiftResponse { shift: Some((&shift).into()) })
         })
         .await

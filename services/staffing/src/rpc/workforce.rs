@@ -269,7 +269,8 @@ impl WorkforceService for WorkforceRpc {
 
     async fn create_shift(&self, request: Request<CreateShiftRequest>) -> RpcResult<CreateShiftResponse> {
         let caller = Caller::of(&request)?;
-        Ok(Response::new(self.create_shift(&caller, request.into_inner()).await?))
+        let request = request.into_inner();
+        Ok(Response::new(again(|| self.create_shift(&caller, request.clone())).await?))
     }
 
     async fn cancel_shift(&self, request: Request<CancelShiftRequest>) -> RpcResult<CancelShiftResponse> {

@@ -1,4 +1,4 @@
-//! Fund lines, and what transfers of duties ask for. The demand's row is locked first, then the fund line or the posts.
+//! Fund lines, and what transfers of duties ask for. The posts are locked first, then the demand's row, then the fund line.
 
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{

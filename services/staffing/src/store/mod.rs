@@ -2,7 +2,7 @@
 //!
 //! Locks are taken in one order everywhere — tasks, then assignments, then workers, each by id — so that consumers,
 //! timers and commands never wait for each other in a circle. Organisations that somebody comes to are held before all of these
-//! (`workers::come`).
+//! (`workers::come`). Behind them come posts, demands of transfers that count on them, and fund lines.
 
 pub mod assignments;
 pub mod demands;

@@ -121,10 +121,12 @@ pub async fn insert_free(conn: &mut AsyncPgConnection, shifts: &[Shift]) -> Resu
     Ok(())
 }
 
-/// Adds a shift by hand; one that overlaps another of the person is `AlreadyExists`.
-pub async fn insert(conn: &mut AsyncPgConnection, shift: &Shift) -> Result<()> {
-    cached(
-        "INSERT INTO shifts (shift_id, worker_id, person_id, starts_at, ends_at, template) VALUES ($1, $2, $3, $4, $5, $6)",
+/// Adds a shift by hand; one that overlaps another of the person is `AlreadyExists`. Whether the worker is still there, who stays until
+/// the transaction ends: whoever leaves takes the shifts along that are known then.
+pub async fn insert(conn: &mut AsyncPgConnection, shift: &Shift) -> Result<bool> {
+    let added = cached(
+        "INSERT INTO shifts (shift_id, worker_id, person_id, starts_at, ends_at, template)
+         SELECT $1, w.worker_id, $3, $4, $5, $6 FROM workers w WHERE w.worker_id = $2 AND w.active FOR SHARE",
     )
     .bind::<SqlUuid, _>(shift.id.0)
     .bind::<SqlUuid, _>(shift.worker_id.0)
@@ -137,7 +139,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, shift: &Shift) -> Result<()> {
     .map_err(|error| {
         on_constraint(error, "shifts_no_overlap", || Error::already_exists("shift of the worker at that time", shift.worker_id))
     })?;
-    Ok(())
+    Ok(added > 0)
 }
 
 /// One shift, held until the transaction ends.

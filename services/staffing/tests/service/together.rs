@@ -7,12 +7,17 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use proto::{
     case_routing::v1::{TaskApproved, TaskCancelled, TaskSigned},
     staffing::v1::{
-        AssignmentState::*, CreatePostRequest, CreateWorkerRequest, ListAssignmentsRequest, PostKind,
+        AssignmentState::*, CreatePostRequest, CreateWorkerRequest, DemandState, ListAssignmentsRequest,
+        ListWorkersRequest, PostKind,
     },
 };
 use tonic::Code;
 
-use crate::world::*;
+use crate::{
+    duty::{assign, client, posts_of, proposed},
+    workforce::shift,
+    world::*,
+};
 
 #[derive(QueryableByName)]
 struct Wrong {
@@ -206,6 +211,28 @@ async fn who_is_given_a_task_while_leaving_hands_it_over() {
     assert_eq!(world.states(case.task).await, [Offered, Cancelled]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_while_being_rostered_has_no_shift() {
+    let world = World::start().await;
+    let one = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let mut workforce = world.workforce(&head());
+    let request = ListWorkersRequest::default();
+    let worker = workforce.list_workers(request).await.unwrap().into_inner().workers.remove(0).worker_id;
+    let mut conn = world.service.db().conn().await.unwrap();
+    let grant = one.grant_id;
+    let sql =
+        format!("BEGIN; UPDATE workers SET active = false, ended_at = now() WHERE grant_id = '{grant}'");
+    conn.batch_execute(&sql).await.unwrap();
+    let leaving = async {
+        somebody_waits(&world).await;
+        conn.batch_execute("COMMIT").await.unwrap();
+    };
+    let (rostered, ()) = tokio::join!(workforce.create_shift(shift(&world, &worker, 300, 2)), leaving);
+    assert_eq!(rostered.unwrap_err().code(), Code::NotFound);
+    let live = "SELECT count(*) AS n FROM shifts WHERE template = '' AND NOT cancelled";
+    assert_eq!(number(&world, live).await, 0);
+}
+
 /// Whoever writes such a row waits before that is committed, until [`OPEN`].
 fn shut(written: &str) -> String {
     format!(
@@ -301,6 +328,26 @@ async fn a_task_that_is_signed_while_somebody_comes_is_offered_to_them() {
     appointed.unwrap();
     world.service.wait_for("the offer", async || world.states(case.task).await == [Offered]).await;
     assert_eq!(world.sent().await, ["AssignmentOffered"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_names_a_post_waits_for_whoever_comes_to_it_before_holding_the_transfer() {
+    let world = World::start().await;
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let id = new_id();
+    world.tell(id, &proposed(id)).await;
+    let post = posts_of(&world).await.swap_remove(0).post_id;
+    let mut conn = world.service.db().conn().await.unwrap();
+    let sql = format!("BEGIN; SELECT 1 FROM posts WHERE post_id = '{post}' FOR UPDATE");
+    conn.batch_execute(&sql).await.unwrap();
+    let coming = async {
+        somebody_waits(&world).await;
+        // As whoever comes to a post or leaves it does.
+        conn.batch_execute("SELECT 1 FROM duty_demands FOR UPDATE NOWAIT; COMMIT").await.unwrap();
+    };
+    let (mut duties, named) = (client(&world, &head()), [post]);
+    let (assigned, ()) = tokio::join!(assign(&mut duties, id, &named), coming);
+    assert_eq!(assigned.unwrap().staff(), DemandState::Met);
 }
 
 /// How often somebody has tried to change an assignment, whether that was committed or not.

@@ -24,7 +24,7 @@ fn head() -> Persona {
     Persona::new(Role::StationHead, COMMUNITY).org(STATION)
 }
 
-fn shift(world: &World, worker_id: &str, from_hours: i64, hours: i64) -> CreateShiftRequest {
+pub fn shift(world: &World, worker_id: &str, from_hours: i64, hours: i64) -> CreateShiftRequest {
     let start = world.service.clock().now() + TimeDelta::hours(from_hours);
     CreateShiftRequest {
         request_id: request_id(),

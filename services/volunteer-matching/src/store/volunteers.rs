@@ -147,14 +147,27 @@ pub async fn insert(conn: &mut AsyncPgConnection, volunteer: &Volunteer, now: Ti
     }
 }
 
-/// Adds or brings back a volunteer learnt from a grant; a second time changes nothing. A home learnt from the grant before
-/// follows to the new one's unit (units merge); one that the organisation named stays.
+/// Adds or brings back a volunteer learnt from a grant; a second time, or after its end, it changes nothing. A home learnt from
+/// the grant before follows to the new one's unit (units merge); one that the organisation named stays.
 pub async fn learn(
     conn: &mut AsyncPgConnection,
     volunteer: &Volunteer,
     grant_id: Uuid,
     now: Timestamp,
 ) -> Result<()> {
+    let new = cached(
+        "INSERT INTO volunteer_grants (grant_id, org_id, person_id, home_unit_id, ended) VALUES ($1, $2, $3, $4, false) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<SqlUuid, _>(grant_id)
+    .bind::<SqlUuid, _>(volunteer.org_id)
+    .bind::<SqlUuid, _>(volunteer.person_id)
+    .bind::<Nullable<SqlUuid>, _>(volunteer.home_unit_id)
+    .execute(conn)
+    .await?;
+    if new == 0 {
+        return Ok(());
+    }
     cached(
         "INSERT INTO volunteers (volunteer_id, person_id, volunteer_ref, org_id, home_unit_id, skill_codes, state, \
          grant_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8) \
@@ -191,10 +204,25 @@ pub async fn set_state(conn: &mut AsyncPgConnection, id: VolunteerId, state: Vol
     Ok(set > 0)
 }
 
-/// The grant that made someone a volunteer has ended.
+/// A grant that made someone a volunteer has ended: they stand on the latest of the others that are in force, and leave where there is
+/// none.
 pub async fn leave(conn: &mut AsyncPgConnection, grant_id: Uuid) -> Result<()> {
     cached(
-        "UPDATE volunteers SET state = 'left', version = version + 1 WHERE grant_id = $1 AND state <> 'left'",
+        "INSERT INTO volunteer_grants (grant_id, ended) VALUES ($1, true) \
+         ON CONFLICT (grant_id) DO UPDATE SET ended = true WHERE NOT volunteer_grants.ended",
+    )
+    .bind::<SqlUuid, _>(grant_id)
+    .execute(conn)
+    .await?;
+    cached(
+        "UPDATE volunteers v SET grant_id = coalesce(g.grant_id, v.grant_id), \
+         home_unit_id = coalesce(g.home_unit_id, v.home_unit_id), \
+         state = CASE WHEN g.grant_id IS NULL THEN 'left' ELSE v.state END, version = v.version + 1 \
+         FROM (SELECT s.volunteer_id, o.grant_id, o.home_unit_id FROM volunteers s LEFT JOIN LATERAL \
+               (SELECT f.grant_id, f.home_unit_id FROM volunteer_grants f WHERE f.person_id = s.person_id \
+                AND f.org_id = s.org_id AND NOT f.ended ORDER BY f.grant_id DESC LIMIT 1) AS o ON true \
+               WHERE s.grant_id = $1) AS g \
+         WHERE v.volunteer_id = g.volunteer_id AND v.state <> 'left'",
     )
     .bind::<SqlUuid, _>(grant_id)
     .execute(conn)

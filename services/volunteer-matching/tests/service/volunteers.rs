@@ -103,6 +103,46 @@ async fn a_volunteer_whose_unit_was_merged_is_at_home_where_the_new_grant_says()
 }
 
 #[tokio::test]
+async fn who_volunteers_by_two_grants_leaves_with_the_last_of_them() {
+    let world = World::start().await;
+    let (persona, first) = world.volunteer().await;
+    let revoked = |grant_id: Uuid| RoleRevoked {
+        person_id: persona.person_id.to_string(),
+        grant_id: grant_id.to_string(),
+        role: auth::Role::Volunteer.into(),
+        tokens_before_time: Some(chassis::clock::to_proto(world.service.clock().real_now())),
+    };
+    let (second, elsewhere) = (new_id(), new_id());
+    let granted = RoleGranted { unit_id: elsewhere.to_string(), ..world.granted(&persona, second) };
+    world.tell("identity", persona.person_id, &granted).await;
+    assert_eq!(listed(&world).await[0].home_unit_id, elsewhere.to_string());
+    let id = listed(&world).await[0].volunteer_id.clone();
+    pause(&world, &id, true).await;
+    world.tell("identity", persona.person_id, &revoked(second)).await;
+    let found = listed(&world).await;
+    assert_eq!((found.len(), found[0].state()), (1, VolunteerState::Paused), "the first is in force");
+    assert_eq!(found[0].home_unit_id, world.street.to_string());
+    world.tell("identity", persona.person_id, &granted).await;
+    assert_eq!(listed(&world).await[0].home_unit_id, world.street.to_string(), "ended, it changes nothing");
+    world.tell("identity", persona.person_id, &revoked(first)).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Left);
+    // One that is told of only after its end makes nobody a volunteer.
+    let third = new_id();
+    world.tell("identity", persona.person_id, &revoked(third)).await;
+    world.tell("identity", persona.person_id, &world.granted(&persona, third)).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Left);
+    // The one that goes on need not be the older.
+    let (fourth, fifth) = (new_id(), new_id());
+    for grant_id in [fourth, fifth] {
+        world.tell("identity", persona.person_id, &world.granted(&persona, grant_id)).await;
+    }
+    world.tell("identity", persona.person_id, &revoked(fourth)).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Active);
+    world.tell("identity", persona.person_id, &revoked(fifth)).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Left);
+}
+
+#[tokio::test]
 async fn skills_stand_in_even_when_the_organisation_is_heard_of_after_its_volunteer() {
     let mut world = World::start().await;
     let home = new_id();

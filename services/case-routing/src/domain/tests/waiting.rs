@@ -1,7 +1,7 @@
-//! C-3: whatever is suspended for one cause, and however often, the clock itself gains no more days than the cause allows.
+//! C-3: whatever is suspended for one cause, and however often, the clock itself gains no more working days than the cause allows.
 
 use calendar::{Limit, TimeUnit, instant, local_day};
-use chrono::{Days, NaiveTime, TimeDelta};
+use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use proptest::prelude::*;
 
 use super::super::*;
@@ -37,6 +37,12 @@ fn due_with(world: &World, case: &Case, more: u16) -> Timestamp {
     let clock = case.resolve_clock().unwrap();
     let (limit, profile) = (clock.limit, &world.rules.profile);
     world.rules.calendar.add(limit.unit, limit.n + more, clock.started_at, profile).at
+}
+
+/// The last day it could be due if so many working days were added to its time.
+fn last_day_with(world: &World, case: &Case, more: u16) -> NaiveDate {
+    let (calendar, profile) = (&world.rules.calendar, &world.rules.profile);
+    local_day(calendar.add(TimeUnit::WorkDay, more, due_with(world, case, 0), profile).at)
 }
 
 /// An instant of the local day that lies so many days ahead, not before now.
@@ -112,6 +118,50 @@ fn a_clock_stands_still_no_longer_than_is_counted_however_late_somebody_sees_to_
     assert_eq!(case.resolve_clock().unwrap().pauses[0].to, resume_at);
 }
 
+#[test]
+fn what_waits_over_its_last_day_is_in_time_on_the_day_it_goes_on() {
+    let mut world = world(Limit::new(TimeUnit::WorkDay, 5), 30);
+    let case = world.in_progress("stairs");
+    let before = due(&case);
+    world.now = before - TimeDelta::hours(7);
+    let case = sweep(&mut world, case);
+    let resume_at = world.now + TimeDelta::days(10);
+    let waits = case.suspend(CAUSE, "doc:told", Some(resume_at), &world.official(STATION)).unwrap().case;
+    world.now = resume_at - TimeDelta::microseconds(1);
+    let waits = sweep(&mut world, waits);
+    world.now = resume_at;
+    let decision = world.tick(waits);
+    let told = names(&decision);
+    assert!(told.contains(&"CaseResumed"), "{told:?}");
+    assert!(!told.iter().any(|name| ["ClockBreached", "SupervisionIssued"].contains(name)), "{told:?}");
+    let case = decision.case;
+    assert_eq!(due(&case), before + TimeDelta::days(10));
+    assert_eq!(case.lead().unwrap().due_at, Some(due(&case)));
+    world.wait(TimeDelta::hours(5));
+    let case = sweep(&mut world, case);
+    let case = world.complete(case);
+    let resolve = case.resolve_clock().unwrap();
+    assert_eq!(resolve.breached_at, None);
+    assert!(case.completed_at.unwrap() <= resolve.due_at);
+    assert_eq!(violations(&case), Vec::<&str>::new());
+}
+
+#[test]
+fn what_is_asked_for_on_the_last_day_of_intake_leaves_the_day_on_which_it_comes() {
+    let mut world = World::new();
+    let case = world.registered();
+    world.now = case.clock(ClockKind::Accept, None).unwrap().due_at - TimeDelta::hours(7);
+    let case = sweep(&mut world, case);
+    let asked = case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap().case;
+    world.wait(TimeDelta::days(3));
+    let sent = asked.supplement(materials(&["id_copy"]), &world.resident()).unwrap();
+    let accepted = sent.events.iter().find_map(|emitted| match emitted.event {
+        DomainEvent::CaseAccepted { in_time, .. } => Some(in_time),
+        _ => None,
+    });
+    assert_eq!(accepted, Some(true));
+}
+
 /// Days ahead, minute of the day, how long is asked for (in minutes), and whether it goes on early.
 type Wait = (u64, i64, Option<i64>, bool);
 
@@ -125,7 +175,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
-    fn no_due_date_is_moved_by_more_days_than_the_cause_allows(
+    fn no_due_date_is_moved_by_more_working_days_than_the_cause_allows(
         unit in prop::sample::select(vec![TimeUnit::CalDay, TimeUnit::WorkDay]), n in 1_u16..20, allowed in 1_u16..8,
         waits in waits(),
     ) {
@@ -147,7 +197,8 @@ proptest! {
                 case = sweep(&mut world, waits.case);
             }
             prop_assert_eq!(case.state, CaseState::InProgress);
-            prop_assert!(due(&case) <= due_with(&world, &case, allowed), "{:?}", case.waited);
+            let last = last_day_with(&world, &case, allowed);
+            prop_assert!(local_day(due(&case)) <= last, "{:?}", case.waited);
             prop_assert_eq!(violations(&case), Vec::<&str>::new());
         }
         let used = case.waited.iter().map(|waited| waited.seconds).sum::<i64>();

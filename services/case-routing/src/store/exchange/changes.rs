@@ -164,7 +164,12 @@ struct TicketRow {
 }
 
 /// Numbered behind what the tickets were told of cases that theirs were merged into.
-async fn tell(mut conn: &AsyncPgConnection, reports: &[&Report], now: Timestamp) -> Result<()> {
+pub(super) async fn tell(mut conn: &AsyncPgConnection, reports: &[&Report], now: Timestamp) -> Result<()> {
+    let mut ids: Vec<Uuid> = reports.iter().map(|report| report.ticket.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    // Before their changes, which hold their keys: whoever notes a delivery has the row, and would wait for these in a circle.
+    let locked = tickets::lock(conn, &ids, None).await?;
     cached(
         "INSERT INTO ticket_changes (change_id, ticket_id, number, kind, state, closed_code, at) \
          SELECT r.change_id, r.ticket_id, r.number + t.joined, 'state', r.state, r.closed_code, r.at \
@@ -181,10 +186,6 @@ async fn tell(mut conn: &AsyncPgConnection, reports: &[&Report], now: Timestamp)
     .bind::<Array<Timestamptz>, _>(reports.iter().map(|report| report.at).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
-    let mut ids: Vec<Uuid> = reports.iter().map(|report| report.ticket.0).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let locked = tickets::lock(conn, &ids, None).await?;
     let told = locked.into_iter().map(|(id, sync)| {
         let more = reports.iter().filter(|report| report.ticket == id).count();
         (id, sync.told(i32::try_from(more).unwrap_or(i32::MAX), now))

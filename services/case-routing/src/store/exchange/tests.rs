@@ -1,6 +1,6 @@
 //! Who takes up what, and what stands beside a number that is taken, over a real database.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use chassis::{
     Clock, Service as _, Timestamp,
@@ -9,14 +9,19 @@ use chassis::{
     testing::TestDb,
 };
 use chrono::TimeDelta;
-use diesel_async::SimpleAsyncConnection;
+use diesel::{QueryableByName, sql_types::BigInt};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use tokio::{task::yield_now, time::Instant};
 use uuid::Uuid;
 
 use super::{
-    changes::{Claim, claim},
+    changes::{Claim, claim, tell},
     tickets,
 };
-use crate::{App, domain::TicketId};
+use crate::{
+    App,
+    domain::{CaseState, TicketId, exchange::Report},
+};
 
 /// Six systems, each with ten tickets that are due, those of the first the longest.
 const SYSTEMS: &str = "
@@ -67,6 +72,53 @@ async fn systems_take_turns_and_those_that_are_slow_never_take_every_place() {
     assert_eq!(takes(&db, 3, &busy).await, told(&[("s1", 1), ("s5", 1)]), "the fewest in hand first");
     let full = [("s1", 3), ("s2", 4), ("s3", 9), ("s4", 4), ("s5", 4), ("s6", 4)];
     assert_eq!(takes(&db, 16, &full).await, told(&[("s1", 1)]), "so many with what is in hand");
+}
+
+/// Waits until somebody waits for a lock.
+async fn somebody_waits(db: &Db) {
+    #[derive(QueryableByName)]
+    struct Waiting {
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+    }
+    let waiting = "SELECT count(*) AS n FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut conn = db.conn().await.unwrap();
+    let begun = Instant::now();
+    while diesel::sql_query(waiting).get_result::<Waiting>(&mut conn).await.unwrap().n == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "nobody waits");
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_noted_while_another_change_of_its_ticket_is_told() {
+    let (_test, db) = database().await;
+    let ticket = TicketId(Uuid::from_u128(1));
+    let mut noting = db.conn().await.unwrap();
+    noting.batch_execute(SYSTEMS).await.unwrap();
+    noting
+        .batch_execute(
+            "UPDATE external_tickets SET ticket_id = '00000000-0000-0000-0000-000000000001' WHERE ticket_id IN \
+             (SELECT ticket_id FROM external_tickets WHERE system_code = 's1' LIMIT 1)",
+        )
+        .await
+        .unwrap();
+    let at: Timestamp = "2026-03-02T01:00:00Z".parse().unwrap();
+    let report = Report { ticket, number: 1, state: CaseState::Accepted, closed_code: None, at };
+    // As the courier does it: that the delivery ended, where the ticket stands, and the number that it has there.
+    noting.batch_execute("BEGIN; UPDATE external_tickets SET in_hand = false").await.unwrap();
+    let telling = db.transaction(async |tx: &mut Tx<'_>| tell(&*tx.conn, &[&report], at).await);
+    let delivered = async {
+        somebody_waits(&db).await;
+        assert_eq!(tickets::lock(&noting, &[ticket.0], None).await.unwrap().len(), 1);
+        tickets::number(&mut noting, ticket, "A").await.unwrap();
+        noting.batch_execute("COMMIT").await.unwrap();
+    };
+    let (told, ()) = tokio::join!(telling, delivered);
+    told.unwrap();
+    let known = tickets::get(&mut db.conn().await.unwrap(), ticket).await.unwrap().unwrap();
+    assert_eq!((known.ext_no.as_deref(), known.sync.waiting), (Some("A"), 2));
 }
 
 #[tokio::test]
