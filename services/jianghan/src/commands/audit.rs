@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 
 use super::serve;
+use crate::out;
 
 /// Columns of an export.
 const COLUMNS: [&str; 12] = [
@@ -90,9 +91,9 @@ async fn check(db: &Db, crypto: &Crypto, noted: Option<Head>, json: bool) -> Res
     let found = audit::check(&mut conn, crypto, noted).await?;
     let (told, said) = verdict(&found);
     if json {
-        println!("{told}");
+        out::say!("{told}")?;
     } else {
-        println!("{said}");
+        out::say!("{said}")?;
     }
     Ok(if found.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -129,9 +130,9 @@ async fn export(db: &Db, out: Option<PathBuf>, after: i64, json: bool) -> Result
     file.as_file().sync_all()?;
     file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
     if json {
-        println!("{}", json!({ "entries": entries, "file": path }));
+        out::say!("{}", json!({ "entries": entries, "file": path }))?;
     } else {
-        println!("{entries} entries in {}", path.display());
+        out::say!("{entries} entries in {}", path.display())?;
     }
     Ok(ExitCode::SUCCESS)
 }

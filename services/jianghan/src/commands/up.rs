@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -16,11 +16,13 @@ use chassis::{
     telemetry,
 };
 use clap::{Args as ClapArgs, ValueEnum};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{default_data_dir, write_json};
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
+    out,
     scenario::{Played, Scenario, Stage, Step},
     simulate::{self, Options, input, report::Report},
     suite::AccountsFile,
@@ -41,7 +43,8 @@ pub struct Args {
     /// Where databases, keys and accounts are kept.
     #[arg(long, value_name = "DIR", default_value_os_t = default_data_dir())]
     data_dir: PathBuf,
-    /// Do not play the day of 300 cases. It is played once, at the first start.
+    /// Do not play the day of 300 cases. It is played once, at the first start; where it went wrong, `up` ends with 1, at later
+    /// starts, too, unless this is given.
     #[arg(long)]
     no_demo: bool,
     /// Play these scenarios step by step, and say where the board shows them; `list` names them. May be given several times,
@@ -77,7 +80,7 @@ fn choice(text: &str) -> Result<Choice, String> {
 /// Starts, plays, shows, waits.
 pub async fn run(args: Args) -> Result<ExitCode> {
     if args.scenario.iter().any(|choice| matches!(choice, Choice::List)) {
-        print!("{}", Scenario::list());
+        out::text(&Scenario::list())?;
         return Ok(ExitCode::SUCCESS);
     }
     let telemetry = telemetry::init("jianghan", &telemetry_config(|name| std::env::var(name).ok())?)?;
@@ -119,14 +122,12 @@ async fn with_suite(args: &Args) -> Result<ExitCode> {
     };
     args.say(&format!("  就绪 ready in {:.1} s", started.elapsed().as_secs_f64()));
     let (accounts, paths) = (launched.accounts.clone(), launched_paths(&launched));
-    let waits = AtomicBool::new(false);
+    let waits = OnceLock::new();
     let outcome = tokio::select! {
         outcome = play_and_wait(args, &accounts, &dir, &paths, &waits) => outcome,
         failed = launched.failed() => failed.map(|()| ExitCode::FAILURE),
         // Before it waits for this, what was asked for did not come to its end.
-        () = &mut told_to_stop => {
-            Ok(if waits.load(Ordering::Relaxed) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        () = &mut told_to_stop => Ok(waits.get().copied().unwrap_or(ExitCode::FAILURE)),
     };
     args.say("  停止 stopping …");
     tokio::select! {
@@ -171,53 +172,52 @@ fn launched_paths(launched: &Launched) -> Paths {
 }
 
 impl Args {
-    /// Tells people how far it is; where the output is for machines, beside it.
+    /// Tells people how far it is; where the output is for machines, beside it. The suite goes on though nobody reads it.
     fn say(&self, line: &str) {
         if self.json {
-            eprintln!("{line}");
+            out::note!("{line}");
         } else {
-            println!("{line}");
+            out::say!("{line}").ok();
         }
     }
 }
 
-/// Plays what was asked for and, unless it is to end then, waits and says so in `waits`.
+/// Plays what was asked for and, unless it is to end then, waits and says in `waits` how it ends.
 async fn play_and_wait(
     args: &Args,
     accounts: &AccountsFile,
     dir: &Path,
     paths: &Paths,
-    waits: &AtomicBool,
+    waits: &OnceLock<ExitCode>,
 ) -> Result<ExitCode> {
-    let mut code = ExitCode::SUCCESS;
     let played = day_file(dir);
     if !args.no_demo && !played.exists() {
-        let report = play_the_day(args, accounts).await?;
-        write_json(&played, &report)?;
-        if !report.is_clean() {
-            code = ExitCode::FAILURE;
-        }
+        write_json(&played, &play_the_day(args, accounts).await?)?;
     }
     let scenarios = play_scenarios(args, accounts).await?;
     let failed = scenarios.iter().any(|one| one.failed.is_some());
-    if failed {
-        code = ExitCode::FAILURE;
-    }
+    // At whichever start it was played.
+    let day_well = args.no_demo || went_well(&played)?;
+    let code = if day_well && !failed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let told = report(&played, &scenarios)?;
     if let Some(path) = &args.report {
         anyhow::ensure!(told != json!({}), "--report: no day has been played here");
         write_json(path, &told)?;
     }
     show(args, accounts, paths, &scenarios);
+    if !day_well {
+        let file = played.display();
+        args.say(&format!("  演示有误 the day went wrong: see {file}; without it the day is played again"));
+    }
     if args.json {
         let board = format!("{}/", paths.board);
         let places = json!({ "board": board, "accounts": paths.accounts, "key": paths.key, "played": told });
-        println!("{}", serde_json::to_string_pretty(&places)?);
+        out::json(&places).ok();
     }
     if args.exit || failed {
         return Ok(code);
     }
-    waits.store(true, Ordering::Relaxed);
+    waits.set(code).ok();
     args.say("  Ctrl-C 停止 stops");
     std::future::pending().await
 }
@@ -256,14 +256,20 @@ async fn play_scenarios(args: &Args, accounts: &AccountsFile) -> Result<Vec<Play
     Ok(all)
 }
 
+/// What was noted of the day, if it was played here.
+fn noted<T: DeserializeOwned + Default>(day: &Path) -> Result<T> {
+    let Ok(text) = std::fs::read_to_string(day) else { return Ok(T::default()) };
+    serde_json::from_str(&text).with_context(|| format!("{} is not a report", day.display()))
+}
+
+/// Whether nothing went wrong on the day, if it was played here.
+fn went_well(day: &Path) -> Result<bool> {
+    Ok(noted::<Report>(day)?.is_clean())
+}
+
 /// The figures of the day, if it was played here, and the scenarios of this start.
 fn report(day: &Path, scenarios: &[Played]) -> Result<Value> {
-    let mut told = match std::fs::read_to_string(day) {
-        Ok(text) => {
-            serde_json::from_str(&text).with_context(|| format!("{} is not a report", day.display()))?
-        }
-        Err(_) => json!({}),
-    };
+    let mut told = Value::Object(noted(day)?);
     if !scenarios.is_empty() {
         told["scenarios"] = serde_json::to_value(scenarios)?;
     }
@@ -321,6 +327,20 @@ mod tests {
         assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Json));
         assert_eq!(config.otlp_endpoint.as_deref(), Some("http://otel:4317"));
         assert!((config.sample - 0.5).abs() < f64::EPSILON && config.metric_interval_ms == 700);
+    }
+
+    #[test]
+    fn a_day_that_went_wrong_is_known_at_later_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let day = day_file(dir.path());
+        assert!(went_well(&day).unwrap(), "none was played");
+        for (noted, well) in [(r#"{"lost": 0, "stuck": []}"#, true), (r#"{"lost": 1}"#, false)] {
+            std::fs::write(&day, noted).unwrap();
+            assert_eq!(went_well(&day).unwrap(), well, "{noted}");
+        }
+        write_json(&day, &Report { undrained: Some("one is left".into()), ..Report::default() }).unwrap();
+        assert!(!went_well(&day).unwrap());
+        assert_eq!(report(&day, &[]).unwrap()["undrained"], "one is left");
     }
 
     #[test]
