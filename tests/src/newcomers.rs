@@ -1,5 +1,7 @@
 //! People who are not seeded: entered, given roles and a login by those who may, over the API.
 
+use std::path::PathBuf;
+
 use jianghan::suite::{Account, Session, request_id};
 use proto::{
     auth::v1::Role,
@@ -51,6 +53,7 @@ impl World {
             unit_code: unit_code.to_owned(),
             org_code: String::new(),
             line: String::new(),
+            file: PathBuf::new(),
         };
         let message = CreateAccountRequest {
             request_id: request_id(),

@@ -1,6 +1,6 @@
 //! The operator's own binary at work on a world, as a process of its own: what it prints and how it ends.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use proto::case_routing::v1::ListCasesRequest;
 use serde_json::Value;
@@ -9,8 +9,22 @@ use tokio::process::Command;
 use crate::World;
 
 impl World {
-    /// `jianghan …` to its end. It finds the world by the accounts file, its databases and its key as the services do.
+    /// `jianghan …` to its end.
     pub async fn operates(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).await.output().await.expect("the operator's binary runs")
+    }
+
+    /// The same, with nobody who reads what it prints.
+    pub async fn operates_unread(&self, arguments: &[&str]) -> Output {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = self.command(arguments).await;
+        let running = command.stdout(writer).stderr(Stdio::piped()).spawn().expect("it runs");
+        running.wait_with_output().await.expect("it is waited for")
+    }
+
+    /// It finds the world by the accounts file, its databases and its key as the services do.
+    async fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).kill_on_drop(true);
         {
@@ -20,7 +34,7 @@ impl World {
             command.env("JIANGHAN_DATABASE_URL", server.url_template());
             command.env("JIANGHAN_KEY_FILE", &launched.key_path);
         }
-        command.output().await.expect("the operator's binary runs")
+        command
     }
 
     /// What a command prints for machines, and whether it found nothing wrong.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use chassis::{
-    Error, Result,
+    Result,
     db::{Db, Tx},
 };
 use diesel_async::AsyncPgConnection;
@@ -46,14 +46,29 @@ impl Progress {
     }
 }
 
-/// Rebuilds. Gives how many events were replayed. `WrongState` while another rebuild runs.
-pub async fn run(db: &Db, progress: &Arc<Progress>) -> Result<i64> {
-    let mut conn = db.dedicated(tables::OPTIONS).await?;
-    if !tables::claim(&mut conn).await? {
-        return Err(Error::wrong_state("rebuild", "", "a rebuild is running already"));
+/// The right to rebuild, which one holds at a time. It is held beyond the rebuild, until the answer is stored: whoever asks again
+/// meanwhile would begin another.
+pub struct Claim(AsyncPgConnection);
+
+impl Claim {
+    /// `None` while another rebuild runs.
+    pub async fn take(db: &Db) -> Result<Option<Self>> {
+        let mut conn = db.dedicated(tables::OPTIONS).await?;
+        Ok(tables::claim(&mut conn).await?.then_some(Self(conn)))
     }
-    let result =
-        Replay { db, conn: &mut conn, progress, position: 0, events: 0, items: HashSet::new() }.run().await;
+
+    /// Gives it back at once. One that is dropped is free when the server has noticed.
+    pub async fn release(mut self) {
+        if let Err(error) = tables::release(&mut self.0).await {
+            tracing::warn!(error = %error.chain(), "the right to rebuild goes with its connection");
+        }
+    }
+}
+
+/// Rebuilds. Gives how many events were replayed.
+pub async fn run(db: &Db, claim: &mut Claim, progress: &Arc<Progress>) -> Result<i64> {
+    let conn = &mut claim.0;
+    let result = Replay { db, conn, progress, position: 0, events: 0, items: HashSet::new() }.run().await;
     progress.set(0, 0);
     result
 }

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod commands;
 pub mod import;
 pub mod launch;
+pub mod out;
 pub mod part;
 pub mod patience;
 pub mod reconcile;

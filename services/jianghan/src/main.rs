@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use jianghan::{bench, commands};
+use jianghan::{bench, commands, out};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -33,7 +33,7 @@ enum Command {
     Audit(commands::audit::Args),
     /// Play residents and everybody who serves them against a running suite, over its gRPC API only.
     Simulate(commands::simulate::Args),
-    /// Compare what the services hold with one another; exit 1 if anything differs.
+    /// Compare what the services hold with one another; exit 1 if anything differs or events are under way.
     Reconcile(commands::reconcile::Args),
     /// Bring a district's history into a running suite: a file of cases, stopped and resumed at will.
     Import(commands::import::Args),
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("jianghan: cannot start: {error}");
+            out::aside(format_args!("jianghan: cannot start: {error}\n"));
             return ExitCode::FAILURE;
         }
     };
@@ -107,7 +107,7 @@ fn exit(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("jianghan: {error:#}");
+            out::aside(format_args!("jianghan: {error:#}\n"));
             ExitCode::FAILURE
         }
     }

@@ -1,10 +1,13 @@
 //! How the operator's commands reach a running suite: the address book, sessions of seeded accounts, and typed
 //! clients. It speaks gRPC only; it must never touch a service's database.
 
+#[cfg(test)]
+pub mod fake;
+mod session;
+
 use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -26,8 +29,7 @@ use proto::{
         verification_service_client::VerificationServiceClient,
     },
     identity::v1::{
-        RefreshTokenRequest, SignInRequest, auth_service_client::AuthServiceClient,
-        duty_authority_service_client::DutyAuthorityServiceClient,
+        auth_service_client::AuthServiceClient, duty_authority_service_client::DutyAuthorityServiceClient,
         person_service_client::PersonServiceClient, topology_service_client::TopologyServiceClient,
     },
     ops::v1::ops_service_client::OpsServiceClient,
@@ -41,9 +43,9 @@ use proto::{
     },
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
-use tonic::{Request, metadata::MetadataValue, transport::Channel};
+use tonic::transport::Channel;
 
+pub use self::session::Session;
 use crate::patience::Patient;
 
 /// Where the services listen, as `http://host:port`.
@@ -140,6 +142,9 @@ pub struct Account {
     /// Line of the grant; empty means all.
     #[serde(default)]
     pub line: String,
+    /// The accounts file that it was read from.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 #[cfg(test)]
@@ -155,6 +160,7 @@ impl Account {
             unit_code: String::new(),
             org_code: String::new(),
             line: String::new(),
+            file: PathBuf::new(),
         }
     }
 }
@@ -177,7 +183,12 @@ impl AccountsFile {
                 path.display()
             )
         })?;
-        serde_json::from_str(&text).with_context(|| format!("{} is not an accounts file", path.display()))
+        let read = serde_json::from_str(&text);
+        let mut read: Self = read.with_context(|| format!("{} is not an accounts file", path.display()))?;
+        for account in &mut read.accounts {
+            path.clone_into(&mut account.file);
+        }
+        Ok(read)
     }
 }
 
@@ -345,87 +356,6 @@ impl Suite {
     pub fn ops(&self, service: &str) -> OpsServiceClient<Patient> {
         OpsServiceClient::new(self.channel(service))
     }
-}
-
-/// A signed-in account; signs in on first use and renews before the token runs out.
-pub struct Session {
-    /// Who.
-    pub account: Account,
-    suite: Suite,
-    tokens: Mutex<Option<Tokens>>,
-}
-
-struct Tokens {
-    bearer: MetadataValue<tonic::metadata::Ascii>,
-    refresh: String,
-    renew_at: Instant,
-}
-
-impl Session {
-    /// Not signed in yet.
-    pub fn new(suite: &Suite, account: Account) -> Arc<Self> {
-        Arc::new(Self { account, suite: suite.clone(), tokens: Mutex::new(None) })
-    }
-
-    /// A request that carries the session's token.
-    pub async fn request<T>(&self, message: T) -> Rpc<Request<T>> {
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.bearer().await?);
-        Ok(request)
-    }
-
-    async fn bearer(&self) -> Rpc<MetadataValue<tonic::metadata::Ascii>> {
-        let mut tokens = self.tokens.lock().await;
-        if let Some(held) = tokens.as_ref()
-            && Instant::now() < held.renew_at
-        {
-            return Ok(held.bearer.clone());
-        }
-        let fresh = match tokens.take() {
-            Some(old) => match self.refresh(old.refresh).await {
-                Ok(fresh) => fresh,
-                Err(_) => self.sign_in().await?,
-            },
-            None => self.sign_in().await?,
-        };
-        let bearer = fresh.bearer.clone();
-        *tokens = Some(fresh);
-        Ok(bearer)
-    }
-
-    async fn sign_in(&self) -> Rpc<Tokens> {
-        let login = self.account.login.clone();
-        let password = self.account.password.clone();
-        // Sign-in is bounded on the server; a refused try is repeated as advised.
-        let mut tries = 0;
-        loop {
-            let request = SignInRequest { login: login.clone(), password: password.clone() };
-            match self.suite.auth().sign_in(request).await {
-                Ok(answer) => {
-                    let answer = answer.into_inner();
-                    return tokens(&answer.access_token, answer.refresh_token);
-                }
-                Err(status) if status.code() == tonic::Code::ResourceExhausted && tries < 200 => {
-                    tries += 1;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                Err(status) => return Err(status),
-            }
-        }
-    }
-
-    async fn refresh(&self, refresh_token: String) -> Rpc<Tokens> {
-        let answer =
-            self.suite.auth().refresh_token(RefreshTokenRequest { refresh_token }).await?.into_inner();
-        tokens(&answer.access_token, answer.refresh_token)
-    }
-}
-
-fn tokens(access: &str, refresh: String) -> Rpc<Tokens> {
-    let bearer =
-        format!("Bearer {access}").parse().map_err(|_| tonic::Status::internal("the token is not ASCII"))?;
-    // Access tokens live ten minutes; renewing after eight leaves room for a slow call.
-    Ok(Tokens { bearer, refresh, renew_at: Instant::now() + Duration::from_secs(480) })
 }
 
 /// A fresh idempotency key.

@@ -59,6 +59,47 @@ fn every_command_that_looks_at_a_running_suite_answers() {
     });
 }
 
+#[test]
+fn what_cannot_be_printed_makes_a_command_fail_in_words() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.shared().await;
+        let due = ["calendar", "due", "--from", "2026-02-13 16:30", "--n", "2", "--unit", "work_hour"];
+        for arguments in [&due[..], &["events", "parked"], &["events", "parked", "--json"]] {
+            let ended = world.operates_unread(arguments).await;
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(1), "{arguments:?}: {said}");
+            assert!(said.contains("cannot print") && !said.contains("panicked"), "{arguments:?}: {said}");
+        }
+    });
+}
+
+#[test]
+fn what_is_under_way_is_told_though_nothing_differs() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.alone().await;
+        world.settles().await;
+        let printed = world.operates(&["reconcile"]).await;
+        let said = String::from_utf8_lossy(&printed.stdout);
+        assert!(printed.status.success() && said.contains("nothing is under way"), "{said}");
+        // A batch that somebody takes in and does not get done with.
+        let analytics = Tables::of(world, "analytics").await.expect("the database");
+        analytics.forge("BEGIN", &[]).await;
+        analytics.rows("SELECT nextval('inbox_taken')", &[]).await;
+        let (told, well) = world.is_told(&["reconcile", "--drain", "1"]).await;
+        assert!(!well, "{told}");
+        assert_eq!((&told["differences"], &told["failures"]), (&json!([]), &json!([])), "{told}");
+        assert!(told["undrained"].as_str().is_some_and(|why| why.contains("still under way")), "{told}");
+        assert!(some(&told["waiting"]["in_hand"]), "{told}");
+        let told = world.is_told_well(&["reconcile", "--drain", "0"]).await;
+        assert_eq!(told["undrained"], Value::Null, "it was not waited for");
+        analytics.forge("ROLLBACK", &[]).await;
+        let told = world.is_told_well(&["reconcile"]).await;
+        assert_eq!(told["undrained"], Value::Null, "{told}");
+    });
+}
+
 /// Where a matter goes, whether the case went as it would again, and the responsibility list as a file.
 async fn routes(world: &World, case: &str, dir: &Path) {
     let told = world.is_told_well(&["route", "explain", "--item", LAMP, "--unit", COMMUNITY]).await;

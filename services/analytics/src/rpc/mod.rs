@@ -8,6 +8,7 @@ mod hotspots;
 mod indicators;
 mod kept;
 mod maintenance;
+mod making;
 mod period;
 mod processes;
 mod reach;
@@ -29,6 +30,7 @@ pub use self::processes::Processes;
 use self::{
     board::{Asked, Counted},
     kept::Kept,
+    making::Making,
 };
 use crate::rebuild::Progress;
 
@@ -43,6 +45,7 @@ pub struct Indicators {
     tasks: TaskTracker,
     stop: CancellationToken,
     progress: Arc<Progress>,
+    digests: Making,
     boards: Kept<Asked, Counted>,
 }
 
@@ -56,6 +59,7 @@ impl Indicators {
             tasks: context.tasks.clone(),
             stop: context.stop.clone(),
             progress: Arc::default(),
+            digests: Making::default(),
             boards: Kept::new(MOST_BOARDS),
         }
     }
@@ -93,8 +97,8 @@ impl IndicatorService for Indicators {
 
     async fn get_rollup_digest(
         &self,
-        _request: Request<GetRollupDigestRequest>,
+        request: Request<GetRollupDigestRequest>,
     ) -> RpcResult<GetRollupDigestResponse> {
-        Ok(Response::new(self.digest().await?))
+        Ok(Response::new(self.digest(&request.into_inner()).await?))
     }
 }

@@ -20,7 +20,7 @@ use crate::domain::{Counter, process::Measure, vocabulary};
 const FETCH: &str = "FETCH 2000 FROM digest";
 
 /// The digest of everything, and how much that is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Whole {
     /// SHA-256 as hex.
     pub digest: String,

@@ -35,11 +35,17 @@ struct Taken {
     taken: bool,
 }
 
-/// Whether this connection may rebuild; it keeps that right until it is closed.
+/// Whether this connection may rebuild; it keeps that right until it [releases](release) it or is closed.
 pub async fn claim(conn: &mut AsyncPgConnection) -> Result<bool> {
     let row: Taken =
         diesel::sql_query(format!("SELECT pg_try_advisory_lock({LOCK}) AS taken")).get_result(conn).await?;
     Ok(row.taken)
+}
+
+/// Gives the right back.
+pub async fn release(conn: &mut AsyncPgConnection) -> Result<()> {
+    conn.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})")).await?;
+    Ok(())
 }
 
 /// Makes the tables, empty. What an aborted rebuild left is thrown away.

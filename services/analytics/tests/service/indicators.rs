@@ -8,8 +8,8 @@ use chassis::{auth::Role, testing::Persona};
 use chrono::TimeDelta;
 use proto::{
     analytics::v1::{
-        GetBoardRequest, ListIndicatorDefinitionsRequest, QueryIndicatorsRequest, QueryIndicatorsResponse,
-        RebuildRollupsRequest,
+        GetBoardRequest, GetRollupDigestRequest, ListIndicatorDefinitionsRequest, QueryIndicatorsRequest,
+        QueryIndicatorsResponse, RebuildRollupsRequest,
     },
     case_routing::v1::{ClosedCode, LimitUnit},
 };
@@ -309,6 +309,8 @@ async fn bad_questions_name_their_field() {
     let operator = Persona::new(Role::ItOperator, DISTRICT);
     let rebuild = RebuildRollupsRequest { request_id: "again".into() };
     assert_field(&client(&service, &operator).rebuild_rollups(rebuild).await.unwrap_err(), "request_id");
+    let digest = GetRollupDigestRequest { digest_id: "again".into(), ..Default::default() };
+    assert_field(&client(&service, &operator).get_rollup_digest(digest).await.unwrap_err(), "digest_id");
     service.stop().await;
 }
 

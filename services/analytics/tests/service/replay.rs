@@ -1,6 +1,9 @@
 //! The event log, the digests for reconcile, and rebuilding everything from the log.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use crate::support::{
     self, COMMUNITIES, DISTRICT, MANCHUN, board, client, digest, digests, in_turn, rebuild, start,
@@ -17,11 +20,15 @@ use chrono::TimeDelta;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::SimpleAsyncConnection;
 use proto::{
-    analytics::v1::QueryIndicatorsRequest,
+    analytics::v1::{GetRollupDigestRequest, QueryIndicatorsRequest, RebuildRollupsRequest},
     case_routing::v1::{CaseState, DeliveryMode},
     staffing::v1::AssignmentAccepted,
 };
-use tonic::Code;
+use tonic::{Code, Request, Response};
+
+/// Calls that are cut off, and calls that are not.
+const SOON: Duration = Duration::from_millis(100);
+const LATE: Duration = Duration::from_secs(30);
 
 #[derive(QueryableByName)]
 struct Number {
@@ -72,6 +79,7 @@ async fn a_rebuild_gives_the_same_bytes() {
     let first = new_id();
     let made = rebuild(&service, first).await;
     assert_eq!((made.events, &made.digest), (events.len() as i64, &before.digest));
+    assert_eq!(made.digest_before, before.digest);
     assert_eq!(digest(&service).await, before);
     assert_eq!(rebuild(&service, first).await, made, "a repeat answers the same");
 
@@ -81,8 +89,10 @@ async fn a_rebuild_gives_the_same_bytes() {
                   TRUNCATE state_counts; DELETE FROM items; UPDATE stock_rollups SET overdue_in = overdue_in + 1";
     conn.batch_execute(damage).await.unwrap();
     drop(conn);
-    assert_ne!(digest(&service).await, before);
-    assert_eq!(rebuild(&service, new_id()).await.digest, before.digest);
+    let damaged = digest(&service).await.digest;
+    assert_ne!(damaged, before.digest);
+    let made = rebuild(&service, new_id()).await;
+    assert_eq!((made.digest_before, made.digest), (damaged, before.digest.clone()));
     assert_eq!(number(&service, "SELECT count(*) AS n FROM items").await, 2);
 
     let more = Story::whole(at("2026-02-20", 9), COMMUNITIES[1], "roof", "housing");
@@ -143,6 +153,67 @@ async fn a_rebuild_beside_the_consumer_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_rebuild_that_outlasts_its_call_is_made_once_however_often_it_is_asked_for() {
+    let service = start().await;
+    service.deliver_all(in_turn(&lives(12))).await;
+    let operator = Persona::new(Role::ItOperator, DISTRICT);
+    let id = new_id();
+    let ask = async |within: Duration| {
+        let mut request = Request::new(RebuildRollupsRequest { request_id: id.to_string() });
+        request.set_timeout(within);
+        client(&service, &operator).rebuild_rollups(request).await.map(Response::into_inner)
+    };
+    let exchanges = "SELECT COALESCE(max(revision), 0)::bigint AS n FROM consumption WHERE slot = -1";
+    let before = number(&service, exchanges).await;
+    // No answer can be stored for now.
+    let mut held = service.db().dedicated("").await.unwrap();
+    held.batch_execute("BEGIN; LOCK TABLE idempotency IN EXCLUSIVE MODE").await.unwrap();
+    let exchanged = async || {
+        ask(SOON).await.unwrap_err();
+        number(&service, exchanges).await > before
+    };
+    service.wait_for("the tables are exchanged", exchanged).await;
+    for _ in 0..3 {
+        assert_eq!(ask(LATE).await.unwrap_err().code(), Code::FailedPrecondition, "it is not answered yet");
+    }
+    held.batch_execute("COMMIT").await.unwrap();
+    service.wait_for("the answer", async || ask(LATE).await.is_ok()).await;
+    assert_eq!(number(&service, exchanges).await, before + 1);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_digest_that_outlasts_its_call_is_made_to_its_end_and_told_under_its_id() {
+    let service = start().await;
+    service.deliver_all(in_turn(&lives(12))).await;
+    let before = digest(&service).await;
+    let operator = Persona::new(Role::ItOperator, DISTRICT);
+    let id = new_id();
+    let ask = async |within: Duration, progress_only: bool| {
+        let mut request = Request::new(GetRollupDigestRequest { digest_id: id.to_string(), progress_only });
+        request.set_timeout(within);
+        client(&service, &operator).get_rollup_digest(request).await.map(Response::into_inner)
+    };
+    // The table that is read last cannot be for now.
+    let mut held = service.db().dedicated("").await.unwrap();
+    held.batch_execute("BEGIN; LOCK TABLE process_rollups IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let waiting = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted \
+                   AND relation = 'process_rollups'::regclass \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let waits = async || {
+        ask(SOON, false).await.unwrap_err();
+        number(&service, waiting).await > 0
+    };
+    service.wait_for("it has read the others", waits).await;
+    let progress = ask(LATE, true).await.unwrap();
+    assert_eq!((progress.digest.as_str(), progress.rebuild_target), ("", 0), "nothing is read for it");
+    held.batch_execute("DELETE FROM case_facts; COMMIT").await.unwrap();
+    assert_eq!(ask(LATE, false).await.unwrap(), before, "the one that was begun");
+    assert_ne!(ask(LATE, false).await.unwrap(), before, "then one of its own moment");
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn readers_never_see_a_rebuild_half_done() {
     let service = start().await;
     let stories = lives(30);
@@ -175,7 +246,7 @@ async fn readers_never_see_a_rebuild_half_done() {
 #[tokio::test]
 async fn only_the_operator_rebuilds() {
     let service = start().await;
-    let request = proto::analytics::v1::RebuildRollupsRequest { request_id: new_id().to_string() };
+    let request = RebuildRollupsRequest { request_id: new_id().to_string() };
     let leader = Persona::new(Role::StreetLeader, MANCHUN);
     let status = client(&service, &leader).rebuild_rollups(request).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);

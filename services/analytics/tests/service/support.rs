@@ -115,7 +115,7 @@ pub async fn board(service: &TestService<App>, persona: &Persona, unit: Option<U
 pub async fn digest(service: &TestService<App>) -> GetRollupDigestResponse {
     let operator = Persona::new(Role::ItOperator, DISTRICT);
     client(service, &operator)
-        .get_rollup_digest(GetRollupDigestRequest {})
+        .get_rollup_digest(GetRollupDigestRequest::default())
         .await
         .expect("a digest")
         .into_inner()

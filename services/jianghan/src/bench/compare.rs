@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{lifecycle::Args, report::round};
+use crate::out;
 
 /// What a suite says once its history is there.
 pub(super) const READY: &str = "ready";
@@ -77,7 +78,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     for site in sites {
         errors += site.measured.iter().map(|measured| measured.errors).sum::<u64>();
         for error in site.measured.iter().flat_map(|measured| &measured.first_errors) {
-            eprintln!("  {} cases: {error}", site.cases);
+            out::note!("  {} cases: {error}", site.cases);
         }
         match site.end().await {
             Ok(size) => sizes.push(size),
@@ -96,9 +97,9 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         sizes,
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::json(&report)?;
     } else {
-        report.print();
+        report.print()?;
     }
     let measured = report.sizes.iter().all(|size| size.median_ratio_to_floor > 0.0);
     let kept = measured && report.errors == 0 && report.differ_percent <= MARK_PERCENT;
@@ -109,7 +110,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
 async fn measure(args: &Args, sites: &mut Vec<Site>) -> Result<()> {
     for cases in &args.compare {
         if !args.json {
-            eprintln!("  … 历史 {cases} 件 a suite with {cases} cases");
+            out::note!("  … 历史 {cases} 件 a suite with {cases} cases");
         }
         sites.push(Site::launch(args, *cases)?);
         let site = sites.last_mut().context("the suite that was just launched")?;
@@ -120,7 +121,7 @@ async fn measure(args: &Args, sites: &mut Vec<Site>) -> Result<()> {
         for site in &mut *sites {
             let measured = site.measure().await?;
             if !args.json {
-                eprintln!(
+                out::note!(
                     "  … {number}/{}  {:>9} cases  {:>6.1}/s  floor {:>7.0}/s",
                     args.rounds, site.cases, measured.lifecycles_per_second, measured.floor_users
                 );
@@ -183,23 +184,23 @@ impl Site {
 }
 
 impl Report {
-    fn print(&self) {
-        println!("medians of {} rounds of {} s, {} users", self.rounds, self.seconds, self.users);
+    fn print(&self) -> Result<()> {
+        out::say!("medians of {} rounds of {} s, {} users", self.rounds, self.seconds, self.users)?;
         for size in &self.sizes {
-            println!(
+            out::say!(
                 "  {:>9} cases and {} of its own  {:>6.1}/s  {:.4} of the floor  {:.2} processor ms a lifecycle",
                 size.cases,
                 size.own_cases,
                 size.median_lifecycles_per_second,
                 size.median_ratio_to_floor,
                 size.median_processor_ms
-            );
+            )?;
         }
         let missed = if self.differ_percent > MARK_PERCENT { "  > mark" } else { "" };
-        println!(
+        out::say!(
             "  differ by {:.1} % (mark {MARK_PERCENT} %){missed}, processor time by {:.1} %; {} errors",
             self.differ_percent, self.processor_differ_percent, self.errors
-        );
+        )
     }
 }
 

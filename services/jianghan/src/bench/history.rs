@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     import::{self, Options, Outcome},
     launch::{Launch, Launched, SeedScope, Shape},
+    out,
     reconcile,
     simulate::{self, actors::units, keywords},
     suite::{Session, Suite},
@@ -63,7 +64,7 @@ impl Site {
         let launched = launch
             .start(|what| {
                 if !quiet {
-                    eprintln!("  … {what}");
+                    out::note!("  … {what}");
                 }
             })
             .await?;

@@ -14,7 +14,7 @@ use super::{
     report::{MemoryMb, round},
     usage::{self, Statement},
 };
-use crate::reconcile;
+use crate::{out, reconcile};
 
 /// Cases a second.
 const RATE: f64 = 10_000.0;
@@ -69,9 +69,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     site.launched.stop().await?;
     let report = outcome?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::json(&report)?;
     } else {
-        print(&report);
+        print(&report)?;
     }
     let clean = report.differences.is_none_or(|differences| differences == 0);
     Ok(if clean && marks::all_met(&report.marks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -136,29 +136,29 @@ fn rate(points: &[(u64, f64)], from: f64, to: f64) -> f64 {
     (b - a) as f64 / (until - since).max(1e-9)
 }
 
-fn print(report: &Report) {
-    println!(
+fn print(report: &Report) -> Result<()> {
+    out::say!(
         "{} cases in {:.1} s: {:.0} cases/s, {:.0} in the first tenth, {:.0} in the last",
         report.cases,
         report.seconds,
         report.cases_per_second,
         report.first_tenth_per_second,
         report.last_tenth_per_second
-    );
-    println!(
+    )?;
+    out::say!(
         "  processor a case: process {:.0} µs, PostgreSQL {:.0} µs; {:.0} cases/s a core; floor {:.0} commits/s",
         report.process_us_a_case, report.postgres_us_a_case, report.cases_per_core_second, report.floor_1
-    );
-    println!(
+    )?;
+    out::say!(
         "  figures followed after {:.1} s, words after {:.1} s; memory {:.0} MB",
         report.figures_follow_seconds, report.words_follow_seconds, report.memory_mb.resident
-    );
-    print!("{}", marks::lines(&report.marks));
+    )?;
+    out::text(&marks::lines(&report.marks))?;
     if let Some(differences) = report.differences {
-        println!("  reconcile: {differences} differences");
+        out::say!("  reconcile: {differences} differences")?;
     }
     for statement in &report.statements {
-        println!(
+        out::say!(
             "  {:>9.1} ms {:>7} calls {:>9} rows {:>10} log bytes  {}: {}",
             statement.total_ms,
             statement.calls,
@@ -166,8 +166,9 @@ fn print(report: &Report) {
             statement.wal_bytes,
             statement.database,
             statement.text
-        );
+        )?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

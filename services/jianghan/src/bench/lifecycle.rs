@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
+    out,
     reconcile,
     simulate::{self, actors::Actors},
     suite::{Session, Suite},
@@ -96,7 +97,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let launched = launch
         .start(|what| {
             if !quiet {
-                eprintln!("  … {what}");
+                out::note!("  … {what}");
             }
         })
         .await?;
@@ -125,9 +126,9 @@ async fn measured(args: &Args, launched: &Launched, quiet: bool) -> Result<bool>
     prepare.await?;
     let report = field.measure().await?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::json(&report)?;
     } else {
-        print!("{}", report.table());
+        out::text(&report.table())?;
     }
     Ok(report.errors == 0 && (!args.marks || marks::all_met(&report.marks)))
 }
@@ -147,12 +148,12 @@ async fn on_demand(field: &Field<'_>, prepare: impl Future<Output = Result<()>>)
         prepared = prepare => prepared?,
         _ = &mut asking => return Ok(0),
     }
-    println!("{}", compare::READY);
+    out::say!("{}", compare::READY)?;
     let mut errors = 0;
     while asked.recv().await.is_some() {
         let report = field.measure().await?;
         errors += report.errors;
-        println!("{}", serde_json::to_string(&report)?);
+        out::say!("{}", serde_json::to_string(&report)?)?;
     }
     Ok(errors)
 }

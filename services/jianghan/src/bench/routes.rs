@@ -21,6 +21,7 @@ use super::{
     marks::{self, Mark},
     report::round,
 };
+use crate::out;
 
 /// Streets of the district, communities of a street, and what stands below a community.
 const STREETS: usize = 13;
@@ -113,17 +114,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         marks: vec![Mark::at_most("mean µs", round(times.mean() / 1e3), MEAN_US)],
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::json(&report)?;
     } else {
-        println!(
+        out::say!(
             "{} rules, {} items, {} organisations; table built in {:.0} ms",
             report.rules, report.items, report.organisations, report.build_ms
-        );
-        println!(
+        )?;
+        out::say!(
             "{} decisions: mean {:.0} ns, p50 {} ns, p99 {} ns; {:.1} candidates each, {} led",
             report.decisions, report.mean_ns, report.p50_ns, report.p99_ns, report.candidates, report.led
-        );
-        print!("{}", marks::lines(&report.marks));
+        )?;
+        out::text(&marks::lines(&report.marks))?;
     }
     let kept = led == args.decisions && marks::all_met(&report.marks);
     Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })

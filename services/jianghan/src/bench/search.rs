@@ -18,7 +18,7 @@ use super::{
     history::{self, STREETS, Site},
     report::{Step, round},
 };
-use crate::{simulate::actors::Actors, suite::Session};
+use crate::{out, simulate::actors::Actors, suite::Session};
 
 /// Answers of a kind.
 const TIMES: usize = 150;
@@ -64,24 +64,24 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     if args.hold > 0
         && let Some(server) = &site.launched.postgres
     {
-        eprintln!("  {}", server.url("case_routing"));
+        out::note!("  {}", server.url("case_routing"));
         tokio::time::sleep(Duration::from_secs(args.hold)).await;
     }
     site.launched.stop().await?;
     let report = outcome?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::json(&report)?;
     } else {
-        println!(
+        out::say!(
             "{} cases, imported in {:.0} s, words {:.0} s later; one asks at a time",
             report.cases, report.import_seconds, report.words_seconds
-        );
+        )?;
         for kind in &report.kinds {
             let late = if kind.step.p99_ms > MARK_MS { "  > mark" } else { "" };
-            println!(
+            out::say!(
                 "  {:<38} {:>4} found   p50 {:>7.1} ms   p99 {:>7.1} ms{late}",
                 kind.name, kind.found, kind.step.p50_ms, kind.step.p99_ms
-            );
+            )?;
         }
     }
     let slow = report.kinds.iter().any(|kind| kind.step.p99_ms > MARK_MS);

@@ -19,6 +19,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{history::Site, report::round};
+use crate::out;
 
 /// What a breach may be late, p99.
 const MARK_MS: f64 = 2_000.0;
@@ -63,13 +64,13 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     site.launched.stop().await?;
     let report = outcome?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::json(&report)?;
     } else {
-        println!(
+        out::say!(
             "{} open clocks (imported in {:.0} s), {} of them pass within a second",
             report.clocks, report.import_seconds, report.burst
-        );
-        println!(
+        )?;
+        out::say!(
             "  noted late: p50 {:.0} ms, p99 {:.0} ms, most {:.0} ms; told late: p50 {:.0} ms, p99 {:.0} ms; {} out of order",
             report.noted_p50_ms,
             report.noted_p99_ms,
@@ -77,7 +78,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             report.told_p50_ms,
             report.told_p99_ms,
             report.out_of_order
-        );
+        )?;
     }
     let held = report.noted_p99_ms <= MARK_MS && report.out_of_order == 0;
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })

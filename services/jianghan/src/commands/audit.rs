@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 
 use super::{serve, unless_stopped};
+use crate::out;
 
 /// Columns of an export.
 const COLUMNS: [&str; 12] = [
@@ -90,9 +91,9 @@ async fn check(db: &Db, crypto: &Crypto, noted: Option<Head>, json: bool) -> Res
     let found = audit::check(&mut conn, crypto, noted).await?;
     let (told, said) = verdict(&found);
     if json {
-        println!("{told}");
+        out::say!("{told}")?;
     } else {
-        println!("{said}");
+        out::say!("{said}")?;
     }
     Ok(if found.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -124,9 +125,9 @@ async fn export(db: &Db, out: Option<PathBuf>, after: i64, json: bool) -> Result
     };
     let entries = unless_stopped(&path, write_file(db, after, &path)).await?;
     if json {
-        println!("{}", json!({ "entries": entries, "file": path }));
+        out::say!("{}", json!({ "entries": entries, "file": path }))?;
     } else {
-        println!("{entries} entries in {}", path.display());
+        out::say!("{entries} entries in {}", path.display())?;
     }
     Ok(ExitCode::SUCCESS)
 }

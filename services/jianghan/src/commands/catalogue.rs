@@ -17,7 +17,10 @@ use super::{
     Target,
     list_files::{Found, format, read, session, write},
 };
-use crate::suite::{Suite, request_id};
+use crate::{
+    out,
+    suite::{Suite, request_id},
+};
 
 /// Arguments of `catalogue`.
 #[derive(ClapArgs)]
@@ -139,9 +142,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             write(&file, &answer.file)?;
             let done = Exported { file, rows: answer.rows, bytes: answer.file.len() };
             if args.json {
-                println!("{}", serde_json::to_string_pretty(&done)?);
+                out::json(&done)?;
             } else {
-                println!("{}: {} items, {} bytes", done.file.display(), done.rows, done.bytes);
+                out::say!("{}: {} items, {} bytes", done.file.display(), done.rows, done.bytes)?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -247,13 +250,15 @@ fn told(version: &CatalogueVersion, changes: &[ItemChange]) -> Version {
 
 fn print(versions: &[Version], json: bool) -> Result<ExitCode> {
     if json {
-        println!("{}", serde_json::to_string_pretty(versions)?);
+        out::json(versions)?;
         return Ok(ExitCode::SUCCESS);
     }
     for version in versions {
         let Version { version: number, state, items, from, reason, changes } = version;
-        println!("{number:>4}  {state:<10} {items:>5} items  {from:<16}  {reason}");
-        changes.iter().for_each(|change| println!("      {change}"));
+        out::say!("{number:>4}  {state:<10} {items:>5} items  {from:<16}  {reason}")?;
+        for change in changes {
+            out::say!("      {change}")?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

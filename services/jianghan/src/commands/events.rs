@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::Target;
 use crate::{
+    out,
     simulate,
     suite::{SERVICES, Session, Suite},
 };
@@ -89,7 +90,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             for service in services {
                 match read(&suite, &operator, service, dead_only, &mut lines).await {
                     Err(error) if args.service.is_none() => {
-                        eprintln!("jianghan: {service} does not list its events: {error:#}");
+                        out::note!("jianghan: {service} does not list its events: {error:#}");
                         all = false;
                     }
                     read => read?,
@@ -112,9 +113,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             let service = one()?;
             let redriven = suite.ops(service).redrive_event(request).await?.into_inner().redriven;
             if args.json {
-                println!("{}", json!({ "service": service, "redriven": redriven }));
+                out::say!("{}", json!({ "service": service, "redriven": redriven }))?;
             } else {
-                println!("{redriven} made due");
+                out::say!("{redriven} made due")?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -123,9 +124,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             let service = one()?;
             suite.ops(service).skip_event(operator.request(request).await?).await?;
             if args.json {
-                println!("{}", json!({ "service": service, "skipped": event }));
+                out::say!("{}", json!({ "service": service, "skipped": event }))?;
             } else {
-                println!("{event} skipped");
+                out::say!("{event} skipped")?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -169,12 +170,12 @@ fn line(service: &str, event: ParkedEvent) -> Line {
 
 fn print(lines: &[Line], json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(lines)?);
+        out::json(lines)?;
         return Ok(());
     }
     for line in lines {
         let state = if line.dead { "dead" } else { "waiting" };
-        println!(
+        out::say!(
             "{} {state} {} {} key {} after {} attempts: {} {}",
             line.service,
             line.event_id,
@@ -183,8 +184,8 @@ fn print(lines: &[Line], json: bool) -> Result<()> {
             line.attempts,
             line.cause,
             line.detail
-        );
+        )?;
     }
-    println!("{} events", lines.len());
+    out::say!("{} events", lines.len())?;
     Ok(())
 }

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::Target;
 use crate::{
+    out,
     part::{Mark, Part},
     simulate::actors::{organizations, units_ever},
     suite::{Session, Suite},
@@ -130,12 +131,12 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         },
     };
     if cases.json {
-        println!("{}", serde_json::to_string_pretty(&done)?);
+        out::json(&done)?;
     } else {
-        println!("{}: {} cases, {} bytes", done.file.display(), done.cases, done.bytes);
+        out::say!("{}: {} cases, {} bytes", done.file.display(), done.cases, done.bytes)?;
     }
     if done.unindexed > 0 {
-        eprintln!(
+        out::note!(
             "jianghan: {} imported cases could not be found by their words yet: {} may lack some; export again later",
             done.unindexed,
             done.file.display()

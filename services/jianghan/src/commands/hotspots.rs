@@ -9,6 +9,7 @@ use proto::analytics::v1::{DetectHotspotsRequest, DetectHotspotsResponse, Hotspo
 use serde::Serialize;
 
 use crate::{
+    out,
     simulate::actors::units_ever,
     suite::{AccountsFile, Session, Suite, request_id},
 };
@@ -170,20 +171,22 @@ pub async fn run(args: &Args, json: bool, suite: &Suite, file: &AccountsFile) ->
 
 fn print(report: &Report, json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        out::json(report)?;
         return Ok(());
     }
     match &report.look {
-        Some(look) if look.too_little_history => println!("too few weeks of history to judge by"),
-        Some(look) => println!(
+        Some(look) if look.too_little_history => out::say!("too few weeks of history to judge by")?,
+        Some(look) => out::say!(
             "{}: {} cells tested, {} new, {} going on, {} over",
             look.day, look.tested, look.detected, look.continued, look.ended
-        ),
+        )?,
         None => {}
     }
-    report.hotspots.iter().for_each(|found| println!("{}", found.line()));
+    for found in &report.hotspots {
+        out::say!("{}", found.line())?;
+    }
     if report.hotspots.is_empty() {
-        println!("no hot spots");
+        out::say!("no hot spots")?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Target;
 use crate::{
     import::{self, Options, Outcome},
+    out,
     simulate,
     suite::Suite,
 };
@@ -57,7 +58,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         check: args.check,
     };
     if let Err(error) = import::check_options(&options) {
-        eprintln!("jianghan: {error:#}");
+        out::note!("jianghan: {error:#}");
         return Ok(ExitCode::from(2));
     }
     let file = args.target.read()?;
@@ -92,24 +93,24 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     }
     listening.abort();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
+        out::json(&outcome)?;
     } else {
-        print(&args, &outcome);
+        print(&args, &outcome)?;
     }
     let clean = outcome.done && outcome.counts.problems == 0;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print(args: &Args, outcome: &Outcome) {
+fn print(args: &Args, outcome: &Outcome) -> Result<()> {
     let counts = &outcome.counts;
     for problem in &outcome.first_problems {
-        println!("{}:{}: {}: {}", args.cases.display(), problem.line, problem.column, problem.problem);
+        out::say!("{}:{}: {}: {}", args.cases.display(), problem.line, problem.column, problem.problem)?;
     }
     if counts.problems > outcome.first_problems.len() as u64 {
-        println!("… {} in all", counts.problems);
+        out::say!("… {} in all", counts.problems)?;
     }
     let did = if args.check { "would be imported" } else { "imported" };
-    println!(
+    out::say!(
         "{} rows: {} {did}, {} known already, {} refused; {:.0} rows/s (import {})",
         counts.rows,
         counts.imported,
@@ -117,11 +118,12 @@ fn print(args: &Args, outcome: &Outcome) {
         counts.problems,
         outcome.rows_per_second,
         outcome.import_id
-    );
+    )?;
     if let Some(path) = &outcome.problems_file {
-        println!("every row that was not imported: {}", path.display());
+        out::say!("every row that was not imported: {}", path.display())?;
     }
     if !outcome.done {
-        println!("stopped before line {}; go on with --resume", outcome.next_line);
+        out::say!("stopped before line {}; go on with --resume", outcome.next_line)?;
     }
+    Ok(())
 }

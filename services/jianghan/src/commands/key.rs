@@ -8,6 +8,8 @@ use chassis::crypto::Crypto;
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 
+use crate::out;
+
 /// Arguments of `key`.
 #[derive(ClapArgs)]
 pub struct Args {
@@ -43,11 +45,11 @@ fn create(args: &CreateArgs) -> Result<ExitCode> {
     let created = Crypto::create(&args.file)?;
     let file = args.file.display();
     if args.json {
-        println!("{}", json!({ "created": created, "file": args.file }));
+        out::say!("{}", json!({ "created": created, "file": args.file }))?;
     } else if created {
-        println!("密钥 key {file} — keep a copy elsewhere: without it the personal data cannot be read");
+        out::say!("密钥 key {file} — keep a copy elsewhere: without it the personal data cannot be read")?;
     } else {
-        eprintln!("{file} is there already; nothing was changed");
+        out::note!("{file} is there already; nothing was changed");
     }
     Ok(if created { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -11,7 +11,10 @@ use chassis::files;
 use proto::case_routing::v1::{TableFormat, TableProblem};
 use serde::Serialize;
 
-use crate::suite::{AccountsFile, Session, Suite};
+use crate::{
+    out,
+    suite::{AccountsFile, Session, Suite},
+};
 
 /// Largest file that the services take, in bytes.
 const MAX_FILE: u64 = 3 << 20;
@@ -127,9 +130,9 @@ impl Found {
     /// Prints it; whether the file could be taken.
     pub fn print(&self, json: bool) -> Result<std::process::ExitCode> {
         if json {
-            println!("{}", serde_json::to_string_pretty(self)?);
+            out::json(self)?;
         } else {
-            print!("{}", self.text());
+            out::text(&self.text())?;
         }
         Ok(std::process::ExitCode::from(u8::from(!self.problems.is_empty())))
     }

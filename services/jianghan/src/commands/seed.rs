@@ -10,6 +10,7 @@ use serde_json::json;
 use super::serve;
 use crate::{
     launch::{self, SeedScope},
+    out,
     suite::Addresses,
 };
 
@@ -39,11 +40,11 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let own = config.section()?;
     let seeded = launch::seed_district(&db, own, &crypto, &args.accounts, &addresses, &scope).await?;
     if args.json {
-        println!("{}", json!({ "seeded": seeded, "accounts": seeded.then_some(&args.accounts) }));
+        out::say!("{}", json!({ "seeded": seeded, "accounts": seeded.then_some(&args.accounts) }))?;
     } else if seeded {
-        println!("seeded; the accounts are in {}", args.accounts.display());
+        out::say!("seeded; the accounts are in {}", args.accounts.display())?;
     } else {
-        println!("the district is there already; nothing was changed");
+        out::say!("the district is there already; nothing was changed")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ use chassis::{
 };
 use clap::Args as ClapArgs;
 
-use crate::suite::SERVICES;
+use crate::{out, suite::SERVICES};
 
 const NAMES: [&str; 6] =
     ["identity", "case-routing", "staffing", "volunteer-matching", "analytics", "gateway"];
@@ -62,11 +62,11 @@ pub async fn migrate(args: MigrateArgs) -> Result<ExitCode> {
         let crypto = Crypto::load(&config.key_file)?;
         apply(service, &config, &crypto).await?;
         if !args.json {
-            println!("{service}: up to date");
+            out::say!("{service}: up to date")?;
         }
     }
     if args.json {
-        println!("{}", serde_json::json!({ "up_to_date": services }));
+        out::say!("{}", serde_json::json!({ "up_to_date": services }))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,10 @@ use anyhow::Result;
 use clap::Args as ClapArgs;
 
 use super::{Target, try_report, write_json};
-use crate::simulate::{self, Options, input};
+use crate::{
+    out,
+    simulate::{self, Options, input},
+};
 
 /// What it does to the suite's time.
 const TIME: &str = "Moves domain time forward, never back. The suite has to allow it: `up` does, services of their \
@@ -69,18 +72,18 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     })
     .await?;
     if let Some(undrained) = &report.undrained {
-        eprintln!("jianghan: {undrained}; comparing all the same");
+        out::note!("jianghan: {undrained}; comparing all the same");
     }
     for failure in &report.failures {
-        eprintln!("jianghan: not told: {failure}");
-    }
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{}", report.table());
+        out::note!("jianghan: not told: {failure}");
     }
     if let Some(path) = &args.report {
         write_json(path, &report)?;
+    }
+    if args.json {
+        out::json(&report)?;
+    } else {
+        out::text(&report.table())?;
     }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -17,11 +17,13 @@ use chassis::{
     telemetry,
 };
 use clap::{Args as ClapArgs, ValueEnum};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{default_data_dir, try_report, write_json};
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
+    out,
     scenario::{Played, Scenario, Stage, Step},
     simulate::{self, Options, input, report::Report},
     suite::AccountsFile,
@@ -42,7 +44,8 @@ pub struct Args {
     /// Where databases, keys and accounts are kept.
     #[arg(long, value_name = "DIR", default_value_os_t = default_data_dir())]
     data_dir: PathBuf,
-    /// Do not play the day of 300 cases. It is played once, at the first start.
+    /// Do not play the day of 300 cases. It is played once, at the first start; where it went wrong, `up` ends with 1, at later
+    /// starts, too, unless this is given.
     #[arg(long)]
     no_demo: bool,
     /// Play these scenarios step by step, and say where the board shows them; `list` names them. May be given several times,
@@ -78,7 +81,7 @@ fn choice(text: &str) -> Result<Choice, String> {
 /// Starts, plays, shows, waits.
 pub async fn run(args: Args) -> Result<ExitCode> {
     if args.scenario.iter().any(|choice| matches!(choice, Choice::List)) {
-        print!("{}", Scenario::list());
+        out::text(&Scenario::list())?;
         return Ok(ExitCode::SUCCESS);
     }
     let telemetry = telemetry::init("jianghan", &telemetry_config(|name| std::env::var(name).ok())?)?;
@@ -120,14 +123,12 @@ async fn with_suite(args: &Args) -> Result<ExitCode> {
     };
     args.say(&format!("  就绪 ready in {:.1} s", started.elapsed().as_secs_f64()));
     let (accounts, paths) = (launched.accounts.clone(), launched_paths(&launched));
-    let waits = AtomicBool::new(false);
+    let waits = OnceLock::new();
     let outcome = tokio::select! {
         outcome = play_and_wait(args, &accounts, &dir, &paths, &waits) => outcome,
         failed = launched.failed() => failed.map(|()| ExitCode::FAILURE),
         // Before it waits for this, what was asked for did not come to its end.
-        () = &mut told_to_stop => {
-            Ok(if waits.load(Ordering::Relaxed) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        () = &mut told_to_stop => Ok(waits.get().copied().unwrap_or(ExitCode::FAILURE)),
     };
     args.say("  停止 stopping …");
     tokio::select! {
@@ -172,55 +173,56 @@ fn launched_paths(launched: &Launched) -> Paths {
 }
 
 impl Args {
-    /// Tells people how far it is; where the output is for machines, beside it.
+    /// Tells people how far it is; where the output is for machines, beside it. The suite goes on though nobody reads it.
     fn say(&self, line: &str) {
         if self.json {
-            eprintln!("{line}");
+            out::note!("{line}");
         } else {
-            println!("{line}");
+            out::say!("{line}").ok();
         }
     }
 }
 
-/// Plays what was asked for and, unless it is to end then, waits and says so in `waits`.
+/// Plays what was asked for and, unless it is to end then, waits and says in `waits` how it ends.
 async fn play_and_wait(
     args: &Args,
     accounts: &AccountsFile,
     dir: &Path,
     paths: &Paths,
-    waits: &AtomicBool,
+    waits: &OnceLock<ExitCode>,
 ) -> Result<ExitCode> {
     args.report.as_deref().map_or(Ok(()), try_report)?;
-    let mut code = ExitCode::SUCCESS;
     let played = day_file(dir);
     if !args.no_demo && !played.exists() {
         let report = play_the_day(args, accounts).await?;
         files::replace(&played, &serde_json::to_vec_pretty(&report)?, files::SHARED)
             .with_context(|| format!("cannot write {}", played.display()))?;
-        if !report.is_clean() {
-            code = ExitCode::FAILURE;
-        }
     }
     let scenarios = play_scenarios(args, accounts).await?;
     let failed = scenarios.iter().any(|one| one.failed.is_some());
-    if failed {
-        code = ExitCode::FAILURE;
-    }
-    let told = report(&played, &scenarios)?;
+    // At whichever start it was played.
+    let figures = noted(&played);
+    let day_well = args.no_demo || went_well(&figures);
+    let code = if day_well && !failed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let told = report(figures, &scenarios)?;
     if let Some(path) = &args.report {
         anyhow::ensure!(told != json!({}), "--report: no day has been played here, or its figures are lost");
         write_json(path, &told)?;
     }
     show(args, accounts, paths, &scenarios);
+    if !day_well {
+        let file = played.display();
+        args.say(&format!("  演示有误 the day went wrong: see {file}; without it the day is played again"));
+    }
     if args.json {
         let board = format!("{}/", paths.board);
         let places = json!({ "board": board, "accounts": paths.accounts, "key": paths.key, "played": told });
-        println!("{}", serde_json::to_string_pretty(&places)?);
+        out::json(&places).ok();
     }
     if args.exit || failed {
         return Ok(code);
     }
-    waits.store(true, Ordering::Relaxed);
+    waits.set(code).ok();
     args.say("  Ctrl-C 停止 stops");
     std::future::pending().await
 }
@@ -259,23 +261,29 @@ async fn play_scenarios(args: &Args, accounts: &AccountsFile) -> Result<Vec<Play
     Ok(all)
 }
 
-/// The figures of the day, if it was played here, and the scenarios of this start.
-fn report(day: &Path, scenarios: &[Played]) -> Result<Value> {
-    let mut told = match std::fs::read_to_string(day) {
-        // What an interrupted start has left of them is no reason not to go on.
-        Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| {
-            eprintln!(
-                "jianghan: {} is not a report ({error}): the figures of the day are lost; remove it to play another day",
-                day.display()
-            );
-            Map::new()
-        }),
-        Err(_) => Map::new(),
-    };
+/// The figures of the day, if it was played here. What an interrupted start has left of them is no reason not to go on.
+fn noted(day: &Path) -> Map<String, Value> {
+    let Ok(text) = std::fs::read_to_string(day) else { return Map::new() };
+    serde_json::from_str(&text).unwrap_or_else(|error| {
+        out::note!(
+            "jianghan: {} is not a report ({error}): the figures of the day are lost; remove it to play another day",
+            day.display()
+        );
+        Map::new()
+    })
+}
+
+/// Whether nothing went wrong on the day, as far as its figures are known.
+fn went_well(figures: &Map<String, Value>) -> bool {
+    Report::deserialize(figures).is_ok_and(|report| report.is_clean())
+}
+
+/// The figures of the day and the scenarios of this start.
+fn report(mut figures: Map<String, Value>, scenarios: &[Played]) -> Result<Value> {
     if !scenarios.is_empty() {
-        told.insert("scenarios".to_owned(), serde_json::to_value(scenarios)?);
+        figures.insert("scenarios".to_owned(), serde_json::to_value(scenarios)?);
     }
-    Ok(Value::Object(told))
+    Ok(Value::Object(figures))
 }
 
 fn show(args: &Args, accounts: &AccountsFile, paths: &Paths, scenarios: &[Played]) {
@@ -337,10 +345,24 @@ mod tests {
         let day = day_file(dir.path());
         for left in ["", "[1", "[1]"] {
             std::fs::write(&day, left).unwrap();
-            assert_eq!(report(&day, &[]).unwrap(), json!({}), "{left}");
+            assert_eq!(noted(&day), Map::new(), "{left}");
         }
         std::fs::write(&day, r#"{"lost":0}"#).unwrap();
-        assert_eq!(report(&day, &[]).unwrap(), json!({ "lost": 0 }));
+        assert_eq!(report(noted(&day), &[]).unwrap(), json!({ "lost": 0 }));
+    }
+
+    #[test]
+    fn a_day_that_went_wrong_is_known_at_later_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let day = day_file(dir.path());
+        assert!(went_well(&noted(&day)), "none was played");
+        for (figures, well) in [(r#"{"lost": 0, "stuck": []}"#, true), (r#"{"lost": 1}"#, false)] {
+            std::fs::write(&day, figures).unwrap();
+            assert_eq!(went_well(&noted(&day)), well, "{figures}");
+        }
+        write_json(&day, &Report { undrained: Some("one is left".into()), ..Report::default() }).unwrap();
+        assert!(!went_well(&noted(&day)));
+        assert_eq!(report(noted(&day), &[]).unwrap()["undrained"], "one is left");
     }
 
     #[test]

@@ -66,6 +66,8 @@ impl Launched {
             loop {
                 match reconcile::taken_in(&suite, &operator, Duration::from_secs(90)).await {
                     Ok(waiting) => return Ok(waiting),
+                    // Waiting does not change the password.
+                    Err(error) if operator.is_refused().await => return Err(error),
                     Err(error) if std::time::Instant::now() > deadline => {
                         return Err(error.context("the services did not become ready"));
                     }
@@ -182,14 +184,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::suite::Account;
+    use crate::suite::{Account, fake};
 
     #[tokio::test]
     async fn a_service_that_dies_while_it_starts_is_told_at_once_with_its_log() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("staffing.log");
         let dies = Process::start(Path::new("false"), "staffing", Vec::new(), log.clone()).unwrap();
-        let addresses = Addresses::all_at("http://127.0.0.1:1"); // nobody listens there
+        let addresses = Addresses::all_at(fake::NOWHERE);
         let operator = Account::stranger("it_operator");
         let mut launched = Launched {
             addresses: addresses.clone(),
@@ -205,6 +207,28 @@ mod tests {
         let told = told.expect("long before the services are given up").unwrap_err().to_string();
         assert!(told.contains("staffing ended with"), "{told}");
         assert!(told.contains(&log.display().to_string()), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_suite_that_does_not_let_its_operator_in_is_not_waited_for() {
+        let (_, door) = fake::refusing(tonic::Status::unauthenticated("no")).await;
+        let dir = tempfile::tempdir().unwrap();
+        let addresses = Addresses::all_at(&door.address);
+        let operator = Account::stranger("it_operator");
+        let mut launched = Launched {
+            addresses: addresses.clone(),
+            accounts: AccountsFile { addresses, accounts: vec![operator] },
+            accounts_path: dir.path().join("accounts.json"),
+            key_path: dir.path().join("jianghan.key"),
+            fresh: false,
+            postgres: None,
+            rabbit: None,
+            parts: Parts::Processes(Vec::new()),
+        };
+        let told = tokio::time::timeout(Duration::from_secs(30), launched.settled()).await;
+        let told = format!("{:#}", told.expect("long before the services are given up").unwrap_err());
+        assert!(told.contains("`stranger` is refused"), "{told}");
+        assert_eq!(door.knocks(), 1);
     }
 
     #[tokio::test]

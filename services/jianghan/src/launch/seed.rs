@@ -65,6 +65,7 @@ fn file(report: &SeedReport, addresses: Addresses) -> AccountsFile {
             unit_code: account.unit_code.clone(),
             org_code: account.org_code.clone(),
             line: account.line.clone().unwrap_or_default(),
+            file: PathBuf::new(), // known to whoever reads it
         })
         .collect();
     AccountsFile { addresses, accounts }

@@ -174,6 +174,20 @@ pub async fn digests(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::{Account, fake};
+
+    #[tokio::test]
+    async fn whoever_is_not_let_in_tries_once_for_all_comparisons() {
+        let (suite, door) = fake::refusing(tonic::Status::unauthenticated("no")).await;
+        let operator = Session::new(&suite, Account::stranger("it_operator"));
+        let (known, away) = known_statistics(&suite, &operator).await;
+        assert_eq!((known.len(), away.len()), (0, SERVICES.len()));
+        let outcome = compare_all(&suite, &operator).await;
+        assert_eq!(outcome.failures.len(), comparisons().count());
+        let first = &outcome.failures[0].error;
+        assert!(first.contains("`stranger` is refused"), "{first}");
+        assert_eq!(door.knocks(), 1);
+    }
 
     #[test]
     fn every_service_but_their_owner_is_compared_on_what_it_keeps_a_copy_of() {

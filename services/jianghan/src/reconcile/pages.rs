@@ -26,9 +26,9 @@ impl fmt::Display for Away {
     }
 }
 
-/// The error of a call; where nobody answered it, with whom that leaves out.
+/// The error of a call; where nobody answered it, or whoever asks is not let in, with whom that leaves out.
 fn unanswered(status: Status, left_out: &[&str]) -> anyhow::Error {
-    let nobody = status.code() == Code::Unavailable;
+    let nobody = matches!(status.code(), Code::Unavailable | Code::Unauthenticated);
     let error = anyhow::Error::from(status);
     if !nobody {
         return error;
@@ -130,6 +130,7 @@ mod tests {
         assert_eq!(away.downcast_ref::<Away>().expect("away").0, ["staffing"]);
         let told = format!("{away:#}");
         assert!(told.contains("staffing could not be asked") && told.contains("no connection"), "{told}");
+        assert!(said(Status::unauthenticated("no")).downcast_ref::<Away>().is_some());
         assert!(said(Status::internal("broken")).downcast_ref::<Away>().is_none());
     }
 

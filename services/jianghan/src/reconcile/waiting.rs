@@ -7,12 +7,13 @@ use std::{
 
 use anyhow::Result;
 use proto::ops::v1::GetStatisticsResponse;
+use serde::Serialize;
 
 use super::statistics;
 use crate::suite::{Session, Suite};
 
 /// Events that have not been handled, in all services together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Waiting {
     /// In outboxes.
     pub unsent: i64,

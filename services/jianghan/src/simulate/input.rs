@@ -38,14 +38,15 @@ pub fn read(
         .flexible(true)
         .from_path(path)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    let header = reader.headers()?.clone();
+    let no_csv = || format!("{} is not a CSV file in UTF-8", path.display());
+    let header = reader.headers().with_context(no_csv)?.clone();
     let header: csv::StringRecord =
         header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
     let mapper = Mapper::load(columns, &header)?;
     let mut records: Vec<Record> = Vec::new();
     let mut previous = None;
     for line in reader.records() {
-        let line = line.with_context(|| format!("{} is not a CSV file in UTF-8", path.display()))?;
+        let line = line.with_context(no_csv)?;
         if let Some(mut record) = mapper.record(&header, &line) {
             record.time = record.time.or(previous);
             previous = record.time;
@@ -149,6 +150,16 @@ mod tests {
         assert_eq!(rows[0].arrival, start);
         assert_eq!(rows[1].arrival - rows[0].arrival, Duration::days(1));
         assert_eq!(rows[0].number, 1, "the number is the row's place in the file");
+    }
+
+    #[test]
+    fn a_header_in_another_encoding_is_told_by_the_file() {
+        let mut file = tempfile::NamedTempFile::new().expect("a scratch file");
+        file.write_all(b"\xc4\xda\xc8\xdd,time\n\xc2\xb7\xb5\xc6,2020-01-02\n").expect("written"); // GBK
+        let told = read(file.path(), None, None, DateTime::UNIX_EPOCH).expect_err("it is no UTF-8");
+        let told = format!("{told:#}");
+        assert!(told.contains("is not a CSV file in UTF-8"), "{told}");
+        assert!(told.contains(&file.path().display().to_string()), "{told}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use hdrhistogram::Histogram;
 use proto::{case_routing::v1::CaseState, ops::v1::GetStatisticsResponse};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::life::Ended;
@@ -18,8 +18,9 @@ use crate::{
     suite::{Addresses, SERVICES, Session, Suite},
 };
 
-/// The report of a simulation.
-#[derive(Clone, Debug, Serialize)]
+/// The report of a simulation. What a build before did not note is read as nothing.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// Acknowledged registrations.
     pub registered: u64,

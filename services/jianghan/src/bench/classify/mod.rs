@@ -12,7 +12,7 @@ use classifier::{Model, Options, train::merge};
 use serde::Serialize;
 
 use self::compare::Shape;
-use crate::commands::classify::table;
+use crate::{commands::classify::table, out};
 
 /// Marks: gain in macro-F1, microseconds by shape, load time in milliseconds, bytes.
 const MIN_GAIN: f64 = 0.015;
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let options = Options { seed: args.seed, ..Options::default() };
     let shapes = compare::compare(&records, args.folds as usize, &options, |line| {
         if !args.json {
-            eprintln!("{line}");
+            out::note!("{line}");
         }
     })?;
     let started = Instant::now();
@@ -90,9 +90,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     comparison.missed = missed(&comparison);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&comparison)?);
+        out::json(&comparison)?;
     } else {
-        print!("{}", sheet(&comparison));
+        out::text(&sheet(&comparison))?;
     }
     Ok(if comparison.missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

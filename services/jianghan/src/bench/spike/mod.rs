@@ -26,6 +26,7 @@ use self::report::{Registrations, Seconds, SpikeReport};
 use super::players::{Bench, STREETS, advised_wait};
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
+    out,
     simulate::actors::Actors,
     suite::{Session, Suite, request_id},
 };
@@ -88,7 +89,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let quiet = args.json;
     let told = move |what: &str| {
         if !quiet {
-            eprintln!("  … {what}");
+            out::note!("  … {what}");
         }
     };
     let launched = launch.start(told).await?;
@@ -96,9 +97,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     launched.stop().await?;
     let report = outcome?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::json(&report)?;
     } else {
-        print!("{}", report.table());
+        out::text(&report.table())?;
     }
     Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -39,6 +39,7 @@ use super::{
     floor,
     report::{EventsReport, bucket_quantile, round},
 };
+use crate::out;
 
 /// Which event bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,9 +81,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     server.stop().await?;
     let report = outcome?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::json(&report)?;
     } else {
-        print!("{}", report.table());
+        out::text(&report.table())?;
     }
     Ok(ExitCode::SUCCESS)
 }

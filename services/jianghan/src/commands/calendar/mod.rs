@@ -15,6 +15,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 
 pub use self::notice::load_or_create;
+use crate::out;
 
 /// Arguments of `calendar`.
 #[derive(ClapArgs)]
@@ -76,7 +77,7 @@ fn warn_if_passed_over(known: &Calendar, notice: &Notice) {
     let (year, version) = (notice.year.title_year, notice.version);
     if known.has_newer(year, version) {
         let newer = known.notice_version(year);
-        eprintln!("warning: version {version} of {year} is passed over: version {newer} is known");
+        out::note!("warning: version {version} of {year} is passed over: version {newer} is known");
     }
 }
 

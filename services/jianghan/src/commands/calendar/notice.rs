@@ -19,7 +19,7 @@ use proto::case_routing::v1::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{commands::Target, simulate, suite::Suite};
+use crate::{commands::Target, out, simulate, suite::Suite};
 
 /// Arguments of `calendar key`.
 #[derive(ClapArgs)]
@@ -63,11 +63,11 @@ pub struct ImportArgs {
 pub fn key(args: &KeyArgs) -> Result<ExitCode> {
     let key = new_key(&args.key)?;
     if args.json {
-        println!("{}", json!({ "public_key": key.to_string(), "file": args.key }));
+        out::say!("{}", json!({ "public_key": key.to_string(), "file": args.key }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{key}");
-    eprintln!("the services trust it as JIANGHAN_CALENDAR_KEY; keep {} apart from them", args.key.display());
+    out::say!("{key}")?;
+    out::note!("the services trust it as JIANGHAN_CALENDAR_KEY; keep {} apart from them", args.key.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -84,11 +84,11 @@ pub fn sign(args: &SignArgs) -> Result<ExitCode> {
     std::fs::write(&signature, key.sign_as(content.paper(), &text) + "\n")
         .with_context(|| format!("cannot write {}", signature.display()))?;
     if args.json {
-        println!("{}", json!({ "signature": signature, "signed": content.as_json()? }));
+        out::say!("{}", json!({ "signature": signature, "signed": content.as_json()? }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", content.summary()?);
-    println!("签名 signature {}", signature.display());
+    out::say!("{}", content.summary()?)?;
+    out::say!("签名 signature {}", signature.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,7 +121,7 @@ pub async fn import(args: ImportArgs) -> Result<ExitCode> {
             if args.json { hours_as_json(&hours).to_string() } else { told_hours(&hours) }
         }
     };
-    println!("{said}");
+    out::say!("{said}")?;
     Ok(ExitCode::SUCCESS)
 }
 

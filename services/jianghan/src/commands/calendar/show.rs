@@ -8,6 +8,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::{Days, Facts};
+use crate::out;
 
 /// Arguments of `calendar show`.
 #[derive(ClapArgs)]
@@ -44,9 +45,9 @@ struct Answer {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let answer = answer(args)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        out::json(&answer)?;
     } else {
-        print!("{}", answer.text());
+        out::text(&answer.text())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ pub mod table;
 mod train;
 
 use std::{
-    io::{BufWriter, IsTerminal, Write},
+    io::{BufWriter, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -20,6 +20,8 @@ use clap::{Args as ClapArgs, Subcommand};
 use classifier::{Model, Record};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+
+use crate::out;
 
 /// Arguments of `classify`.
 #[derive(ClapArgs)]
@@ -128,13 +130,13 @@ fn with_bar<T>(
 }
 
 fn print(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-    let text = if json { serde_json::to_string_pretty(value)? + "\n" } else { text() };
-    // Not `print!`: it panics where the reader has gone.
-    Ok(std::io::stdout().write_all(text.as_bytes())?)
+    if json { out::json(value) } else { out::text(&text()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use classifier::Options;
 
     use super::evaluate::answers;

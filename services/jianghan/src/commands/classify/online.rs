@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use super::print;
 use crate::{
     commands::Target,
+    out,
     simulate,
     suite::{Session, Suite, request_id},
 };
@@ -174,11 +175,11 @@ pub async fn install(args: &InstallArgs) -> Result<ExitCode> {
         };
         suite.classifier().put_model_part(session.request(request).await?).await?;
         if std::io::stderr().is_terminal() {
-            eprint!("\r{} of {} parts", part + 1, file.len().div_ceil(PART));
+            out::aside(format_args!("\r{} of {} parts", part + 1, file.len().div_ceil(PART)));
         }
     }
     if std::io::stderr().is_terminal() {
-        eprintln!();
+        out::note!("");
     }
     // The same file brought again is another version: it may be mapped otherwise.
     let request = InstallModelRequest { request_id: request_id(), sha256, label_items };

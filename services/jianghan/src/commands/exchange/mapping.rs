@@ -10,7 +10,7 @@ use proto::case_routing::v1::{
 use serde::{Deserialize, Serialize};
 
 use super::{Desk, MappingAction, systems::word};
-use crate::suite::request_id;
+use crate::{out, suite::request_id};
 
 /// A mapping as a file writes it and as it is shown.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,11 +170,11 @@ impl From<MappingProblem> for Problem {
 /// Nothing was stored, for all these reasons.
 fn refuse(problems: &[Problem], json: bool) -> Result<ExitCode> {
     if json {
-        println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "problems": problems }))?);
+        out::json(&serde_json::json!({ "problems": problems }))?;
     } else {
-        problems.iter().for_each(|problem| eprintln!("{}", problem.text()));
+        problems.iter().for_each(|problem| out::note!("{}", problem.text()));
     }
-    eprintln!("{} problems; nothing is stored", problems.len());
+    out::note!("{} problems; nothing is stored", problems.len());
     Ok(ExitCode::FAILURE)
 }
 
@@ -197,7 +197,7 @@ fn print(mappings: &[Mapping], json: bool) -> Result<ExitCode> {
     };
     let lines: Vec<Line> = mappings.iter().map(line).collect();
     if json {
-        println!("{}", serde_json::to_string_pretty(&lines)?);
+        out::json(&lines)?;
         return Ok(ExitCode::SUCCESS);
     }
     for line in lines {
@@ -206,10 +206,10 @@ fn print(mappings: &[Mapping], json: bool) -> Result<ExitCode> {
         } else {
             format!(", approved by {}", line.approved_by)
         };
-        println!(
+        out::say!(
             "{} {} {}, drafted by {}{approved}",
             line.system_code, line.mapping_version, line.state, line.drafted_by
-        );
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -237,7 +237,7 @@ pub(super) async fn run(desk: &Desk, system_code: String, action: Option<Mapping
             let found = exchange.get_mapping(dispatcher.request(request).await?).await?.into_inner().mapping;
             let file = File::of(&found.context("an answer without a mapping")?);
             let text = if desk.json { serde_json::to_string_pretty(&file)? } else { toml::to_string(&file)? };
-            println!("{}", text.trim_end());
+            out::say!("{}", text.trim_end())?;
             Ok(ExitCode::SUCCESS)
         }
         Some(MappingAction::Draft { file }) => {

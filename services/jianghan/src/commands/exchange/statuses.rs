@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::Desk;
 use crate::{
     commands::list_files::{self, Problem},
+    out,
     suite::{Session, request_id},
 };
 
@@ -76,7 +77,7 @@ pub(super) async fn import(
         None => desk.as_role("integration_client")?,
     };
     let id = again.map_or_else(request_id, |id| id.to_string());
-    eprintln!("jianghan: request id {id}");
+    out::note!("jianghan: request id {id}");
     let message = ImportTicketStatusesRequest { request_id: id.clone(), file: bytes };
     let answer = desk.suite.exchange().import_ticket_statuses(by.request(message).await?).await;
     let answer = answer.with_context(|| {
@@ -84,9 +85,9 @@ pub(super) async fn import(
     })?;
     let done = Done::of(file, answer.into_inner());
     if desk.json {
-        println!("{}", serde_json::to_string_pretty(&done)?);
+        out::json(&done)?;
     } else {
-        print!("{}", done.text());
+        out::text(&done.text())?;
     }
     Ok(ExitCode::from(u8::from(!done.problems.is_empty())))
 }

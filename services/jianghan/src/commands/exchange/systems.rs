@@ -10,7 +10,7 @@ use proto::case_routing::v1::{
 use serde::Serialize;
 
 use super::{Changes, Desk, Settings};
-use crate::suite::request_id;
+use crate::{out, suite::request_id};
 
 #[derive(Serialize)]
 struct Line {
@@ -68,10 +68,12 @@ impl Line {
 fn print(systems: Vec<ExternalSystem>, json: bool) -> Result<ExitCode> {
     let lines: Vec<Line> = systems.into_iter().map(Line::of).collect();
     if json {
-        println!("{}", serde_json::to_string_pretty(&lines)?);
+        out::json(&lines)?;
     } else {
-        lines.iter().for_each(|line| println!("{}", line.text()));
-        println!("{} systems", lines.len());
+        for line in &lines {
+            out::say!("{}", line.text())?;
+        }
+        out::say!("{} systems", lines.len())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -162,9 +164,9 @@ pub(super) async fn secret(desk: &Desk, system_code: String) -> Result<ExitCode>
     let request = desk.operator()?.request(request).await?;
     let made = desk.suite.exchange().rotate_webhook_secret(request).await?.into_inner();
     if desk.json {
-        println!("{}", serde_json::json!({ "secret": made.secret }));
+        out::say!("{}", serde_json::json!({ "secret": made.secret }))?;
     } else {
-        println!("{}", made.secret);
+        out::say!("{}", made.secret)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use proto::case_routing::v1::{ExternalTicket, ListTicketsRequest, RetryTicketReq
 use serde::Serialize;
 
 use super::{Desk, State, systems::word};
-use crate::suite::request_id;
+use crate::{out, suite::request_id};
 
 #[derive(Serialize)]
 struct Line {
@@ -102,10 +102,12 @@ pub(super) async fn find(
 pub(super) fn print(tickets: &[ExternalTicket], json: bool) -> Result<ExitCode> {
     let lines: Vec<Line> = tickets.iter().map(Line::of).collect();
     if json {
-        println!("{}", serde_json::to_string_pretty(&lines)?);
+        out::json(&lines)?;
     } else {
-        lines.iter().for_each(|line| println!("{}", line.text()));
-        println!("{} tickets", lines.len());
+        for line in &lines {
+            out::say!("{}", line.text())?;
+        }
+        out::say!("{} tickets", lines.len())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -127,7 +129,7 @@ pub(super) async fn retry(desk: &Desk, ticket: Option<String>) -> Result<ExitCod
             Ok(answer) => retried.extend(answer.into_inner().ticket),
             // The others are tried all the same.
             Err(status) => {
-                eprintln!("{ticket_id}: {}", status.message());
+                out::note!("{ticket_id}: {}", status.message());
                 refused += 1;
             }
         }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use self::sheet::{as_json, sheet};
 use super::Target;
 use crate::{
+    out,
     simulate::actors,
     suite::{Session, Suite},
 };
@@ -157,11 +158,11 @@ async fn versions(
         }
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        out::json(&all)?;
         return Ok(());
     }
     for one in &all {
-        println!(
+        out::say!(
             "{}  {} – {}  {} 件受理派出 decided, {} 件办结 closed, {} 街道 streets",
             one.process_version,
             one.first_date,
@@ -169,10 +170,10 @@ async fn versions(
             one.decided,
             one.closed,
             one.streets.len()
-        );
+        )?;
     }
     if all.is_empty() {
-        println!("没有派出的工单 no case was decided in these days");
+        out::say!("没有派出的工单 no case was decided in these days")?;
     }
     Ok(())
 }
@@ -235,9 +236,9 @@ impl Compare {
         if json {
             let rows: Vec<Value> = rows.iter().map(|row| as_json(row, units)).collect();
             let told = json!({ "periods": periods, "overall": as_json(&overall, units), "rows": rows });
-            println!("{}", serde_json::to_string_pretty(&told)?);
+            out::json(&told)?;
         } else {
-            print!("{}", sheet(&overall, &rows, units));
+            out::text(&sheet(&overall, &rows, units))?;
         }
         Ok(())
     }

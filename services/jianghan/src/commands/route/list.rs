@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     commands::list_files::{Found, format, read, session, write},
+    out,
     suite::{AccountsFile, Suite, request_id},
 };
 
@@ -136,9 +137,9 @@ pub(super) async fn run(
             write(&file, &answer.file)?;
             let (rows, bytes) = (answer.rows, answer.file.len());
             if json {
-                println!("{}", serde_json::json!({ "file": file, "rows": rows, "bytes": bytes }));
+                out::say!("{}", serde_json::json!({ "file": file, "rows": rows, "bytes": bytes }))?;
             } else {
-                println!("{}: {rows} entries, {bytes} bytes", file.display());
+                out::say!("{}: {rows} entries, {bytes} bytes", file.display())?;
             }
             Ok(ExitCode::SUCCESS)
         }

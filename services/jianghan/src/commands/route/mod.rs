@@ -24,6 +24,7 @@ use uuid::Uuid;
 use self::{explain::Explanation, replay::Replayed, trial::Trial};
 use super::Target;
 use crate::{
+    out,
     simulate::actors,
     suite::{AccountsFile, Session, Suite},
 };
@@ -137,9 +138,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             let decision = answer.decision.context("an answer without a decision")?;
             let told = Explanation::of(&decision, &names);
             if args.json {
-                println!("{}", serde_json::to_string_pretty(&told)?);
+                out::json(&told)?;
             } else {
-                print!("{}", told.text());
+                out::text(&told.text())?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -150,9 +151,11 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             let answer = suite.responsibilities().replay_decision(request).await?.into_inner();
             let replays: Vec<_> = answer.replays.iter().map(|replay| Replayed::of(replay, &names)).collect();
             if args.json {
-                println!("{}", serde_json::to_string_pretty(&replays)?);
+                out::json(&replays)?;
             } else {
-                replays.iter().for_each(|replay| print!("{}", replay.text()));
+                for replay in &replays {
+                    out::text(&replay.text())?;
+                }
             }
             let differs = replays.iter().any(|replay| !replay.differences.is_empty());
             Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -180,9 +183,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                 }
             }
             if args.json {
-                println!("{}", serde_json::to_string_pretty(&trial)?);
+                out::json(&trial)?;
             } else {
-                print!("{}", trial.text());
+                out::text(&trial.text())?;
             }
             Ok(ExitCode::SUCCESS)
         }

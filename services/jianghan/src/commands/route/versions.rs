@@ -7,6 +7,7 @@ use proto::case_routing::v1::ListVersion;
 use serde::Serialize;
 
 use super::Names;
+use crate::out;
 
 /// One version.
 #[derive(Debug, Serialize)]
@@ -47,9 +48,9 @@ impl Version {
     /// Prints it alone.
     pub(super) fn print(&self, json: bool) -> Result<ExitCode> {
         if json {
-            println!("{}", serde_json::to_string_pretty(self)?);
+            out::json(self)?;
         } else {
-            println!("{}", self.text());
+            out::say!("{}", self.text())?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -79,10 +80,10 @@ impl RolledBack {
     /// Prints it.
     pub(super) fn print(&self, json: bool) -> Result<ExitCode> {
         if json {
-            println!("{}", serde_json::to_string_pretty(self)?);
+            out::json(self)?;
             return Ok(ExitCode::SUCCESS);
         }
-        println!("in force everywhere: version {}", self.in_force_version);
+        out::say!("in force everywhere: version {}", self.in_force_version)?;
         self.version.print(json)
     }
 }
@@ -90,9 +91,11 @@ impl RolledBack {
 /// Prints a list of them.
 pub(super) fn print(versions: &[Version], json: bool) -> Result<ExitCode> {
     if json {
-        println!("{}", serde_json::to_string_pretty(versions)?);
+        out::json(versions)?;
     } else {
-        versions.iter().for_each(|version| println!("{}", version.text()));
+        for version in versions {
+            out::say!("{}", version.text())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! What is counted, and that a run is reported whatever answers.
 
 use super::*;
-use crate::suite::Account;
+use crate::suite::{Account, fake};
 
 fn counters(services: &[(&'static str, i64, i64, i64)]) -> Counters {
     let of = |(service, started, published, consumed): &(&'static str, i64, i64, i64)| {
@@ -117,7 +117,7 @@ fn a_case_is_lost_by_what_was_told_and_not_for_want_of_it() {
 
 #[tokio::test]
 async fn a_run_is_reported_though_nobody_answers_any_more() {
-    let addresses = Addresses::all_at("http://127.0.0.1:1"); // nobody listens there
+    let addresses = Addresses::all_at(fake::NOWHERE);
     let suite = Suite::patient(&addresses, Duration::from_secs(1)).expect("addresses");
     let operator = Session::new(&suite, Account::stranger("it_operator"));
     let run = Run {
