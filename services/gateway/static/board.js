@@ -68,7 +68,7 @@ function listen() {
     // The browser comes back by itself after a break, but not after an error status of something in between.
     if (opened.readyState === EventSource.CLOSED) again = setTimeout(listen, 5000);
   });
-  opened.addEventListener("expired", () => { opened.close(); location.assign("/login"); });
+  opened.addEventListener("expired", () => { opened.close(); location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`); });
   // Out of reach: the page itself says so.
   opened.addEventListener("gone", () => { opened.close(); location.reload(); });
 }

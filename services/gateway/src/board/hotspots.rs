@@ -47,6 +47,8 @@ struct HotspotsPage<'a> {
     hotspots: &'a [Hotspot],
     effects: HashMap<String, figures::Hotspot>,
     names: &'a Names,
+    /// Link to the first page, from a later one.
+    first: Option<String>,
     next: Option<String>,
     answer: String,
 }
@@ -108,6 +110,7 @@ async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Respons
     let answer = if answer == "unspecified" { String::new() } else { answer };
     let more = (!found.next_page_token.is_empty()).then_some(found.next_page_token);
     let next = more.map(|token| format!("/hotspots?answer={answer}&page={}", encoded(&token)));
+    let first = (!filter.page.is_empty()).then(|| format!("/hotspots?answer={answer}"));
     let effects = effects(app, session, &found.hotspots).await;
     Ok(render(&HotspotsPage {
         lang,
@@ -116,6 +119,7 @@ async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Respons
         hotspots: &found.hotspots,
         effects,
         names: &names,
+        first,
         next,
         answer,
     }))
@@ -171,13 +175,15 @@ fn reason(code: &str, lang: Lang) -> String {
 pub async fn answer(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Form(form): Form<Answer>,
+    Form(mut form): Form<Answer>,
 ) -> Result<Response, NoSession> {
     if !session::is_same_site(&headers, &app.config.public_url) {
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
-    let reader = Reader::of(&app, &headers, "/hotspots").await?;
+    // Forms send a line's end as two characters; the form counts it as one, and so does the service.
+    form.text = form.text.replace("\r\n", "\n");
     let written = form.text.clone();
+    let reader = Reader::of_form(&app, &headers, "/hotspots", &written).await?;
     let sent = send(&app, &reader.session, form).await;
     Ok(reader.answer_form(sent.map(|to| Redirect::to(&to).into_response()), &written))
 }

@@ -264,6 +264,8 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("field_alternative_code", "替代办法", "Alternatives"),
     ("field_record_ref", "培训记录编号", "Record of the courses"),
     ("field_reason_code", "理由", "Reason"),
+    ("field_text", "专题内容", "What the topic case is to look into"),
+    ("field_query", "查找的内容", "Words looked for"),
     ("heating_basics", "供暖基础知识", "Heating basics"),
     ("replaced", "已被替代", "Replaced"),
     ("deadline", "截止时未收到全部确认", "Not everything was known to be there by the deadline"),

@@ -392,6 +392,7 @@ fn hotspots(services: &Services) {
         count: 12,
         expected: 2.0625,
         answer: cases::HotspotAnswer::Open.into(),
+        topic_possible: true,
         ..Default::default()
     };
     let topic = cases::Hotspot {

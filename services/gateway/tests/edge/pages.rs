@@ -3,12 +3,13 @@
 use proto::{
     auth::v1::Role,
     case_routing::v1::{
-        Case, CaseState, GetCaseRequest, GetCaseResponse, ItemSuggestion, ListCasesRequest,
-        ListPublicNoticesRequest, OpenTopicCaseRequest, OpenTopicCaseResponse, SuggestItemsResponse,
-        SuggestionState, TriageDecision,
+        Case, CaseState, GetCaseRequest, GetCaseResponse, Hotspot, HotspotAnswer, ItemSuggestion,
+        ListCasesRequest, ListHotspotsResponse, ListPublicNoticesRequest, OpenTopicCaseRequest,
+        OpenTopicCaseResponse, SuggestItemsResponse, SuggestionState, TriageDecision,
     },
 };
-use tonic::Status;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     canned::{self, CASE, STREET, district, everybody_is},
@@ -158,6 +159,10 @@ async fn public_notices_are_read_by_everybody_and_asked_for_with_nobodys_token()
         {
             assert!(html.contains(shown), "{shown}: {html}");
         }
+        // The header is that of who comes.
+        assert_eq!(html.contains("退出") && html.contains("修改密码"), !cookie.is_empty(), "{html}");
+        assert_eq!(html.contains("href=\"/login\""), cookie.is_empty(), "{html}");
+        assert!(html.contains("社区窗口提出异议") && !html.contains("登录后"), "{html}");
     }
     for call in edge.services.calls("ListPublicNotices") {
         assert_eq!(call.header("authorization"), None);
@@ -166,7 +171,8 @@ async fn public_notices_are_read_by_everybody_and_asked_for_with_nobodys_token()
     let (_, html) = page(&edge, "/notices", "jh_lang=en").await;
     assert!(html.contains("Temporary relief") && html.contains("Dajia Community"), "{html}");
     edge.services.refuse("ListPublicNotices", Status::invalid_argument("unit_id: must be an id"));
-    assert_eq!(page(&edge, "/notices?unit=x", "").await.0, 400);
+    let (status, html) = page(&edge, "/notices?unit=x", "").await;
+    assert!(status == 400 && !html.contains("退出"), "{status}: {html}");
     // Where an application stands is seen in lists and on its case.
     let (_, html) = page(&edge, "/cases", &session).await;
     assert!(html.contains("申请: 公示中"), "{html}");
@@ -212,6 +218,20 @@ async fn hot_spots_are_shown_with_what_came_of_them_and_answered_by_forms_of_thi
         (asked.hotspot_id.as_str(), asked.request_id.as_str(), asked.text.as_str()),
         ("h", "r", "路灯")
     );
+    // Browsers send the end of a line as two characters.
+    send("hotspot_id=h&request_id=r&action=topic&text=a%0D%0Ab", edge.url.clone()).await.expect("an answer");
+    let asked: OpenTopicCaseRequest = edge.services.calls("OpenTopicCase")[1].decode();
+    assert_eq!(asked.text, "a\nb");
+    let mut details = ErrorDetails::new();
+    details.add_bad_request_violation("text", "has 1–4000 characters");
+    let long = Status::with_error_details(Code::InvalidArgument, "text", details);
+    edge.services.refuse("OpenTopicCase", long);
+    let refused = send(topic, edge.url.clone()).await.expect("an answer").text().await.expect("text");
+    assert!(refused.contains("填写有误：专题内容。"), "{refused}");
+    let channel = chassis::Error::barred("hotspot", "h", "own_channel", "no topic case is opened for it");
+    edge.services.refuse("OpenTopicCase", channel.into());
+    let refused = send(topic, edge.url.clone()).await.expect("an answer").text().await.expect("text");
+    assert!(refused.contains("有专门渠道") && !refused.contains("情况已经变化"), "{refused}");
     // Refused: what was written is not lost with it.
     for status in [Status::aborted("moved on"), Status::permission_denied("no")] {
         edge.services.refuse("OpenTopicCase", status);
@@ -228,6 +248,27 @@ async fn hot_spots_are_shown_with_what_came_of_them_and_answered_by_forms_of_thi
     // Who may not see them is told so.
     edge.services.refuse("ListHotspots", Status::permission_denied("no"));
     assert_eq!(page(&edge, "/hotspots", &session).await.0, 403);
+}
+
+#[tokio::test]
+async fn what_has_a_channel_of_its_own_has_no_form_for_a_topic_case_and_says_so() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let spot = |topic_possible| Hotspot {
+        hotspot_id: CASE.into(),
+        answer: HotspotAnswer::Open.into(),
+        topic_possible,
+        ..Default::default()
+    };
+    for possible in [true, false] {
+        let found = ListHotspotsResponse { hotspots: vec![spot(possible)], ..Default::default() };
+        edge.services.answer("ListHotspots", &found);
+        let (_, html) = page(&edge, "/hotspots?page=t", &session).await;
+        assert_eq!(html.contains("value=\"topic\""), possible, "{html}");
+        assert_eq!(html.contains("有专门渠道"), !possible, "{html}");
+        assert!(html.contains("value=\"dismiss\""), "it is answered all the same: {html}");
+        assert!(html.contains("href=\"/hotspots?answer=\">第一页") && !html.contains("下一页"), "{html}");
+    }
 }
 
 #[tokio::test]
