@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     extract::{Form, Query, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use proto::identity::v1::{SignOutRequest, auth_service_client::AuthServiceClient};
@@ -142,10 +142,15 @@ pub async fn language(
     if !session::is_same_site(&headers, &app.config.public_url) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let lang = if choice.lang == "en" { "en" } else { "zh" };
+    let (_, cookie) = chosen(&app, &choice.lang);
     let back = if is_local(&choice.back) { choice.back.as_str() } else { "/" };
-    let cookie = session::set_cookie(&app, "jh_lang", lang, 365 * 86_400);
     with_cookies(Redirect::to(back).into_response(), cookie.into_iter().collect())
+}
+
+/// The language that a button says, and the cookie that remembers it.
+pub(super) fn chosen(app: &App, lang: &str) -> (Lang, Option<HeaderValue>) {
+    let (lang, code) = if lang == "en" { (Lang::En, "en") } else { (Lang::Zh, "zh") };
+    (lang, session::set_cookie(app, "jh_lang", code, 365 * 86_400))
 }
 
 /// The path, if it is one of this site.

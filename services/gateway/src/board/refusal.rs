@@ -50,8 +50,8 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     (
         "own_channel",
         "该事项有专门渠道（申请、紧急或法定程序），不能立专题。",
-        "The item has a channel of its own (applications, emergencies, statutory procedures): no topic case is \
-         opened for it.",
+        "The item has a channel of its own (applications, emergencies, statutory procedures): no topic case \
+         is opened for it.",
     ),
 ];
 

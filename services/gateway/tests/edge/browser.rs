@@ -196,11 +196,11 @@ async fn the_board_is_live_keeps_the_focus_and_loads_nothing_from_elsewhere() {
     let browser = Browser::start().await;
     sign_in(&browser, &edge).await;
     browser.until("live", "document.querySelector('[data-connection]').hidden === false").await;
-    browser.eval("window.stayed = true; document.getElementById('f-closed').focus()").await;
+    browser.eval("window.stayed = true; document.getElementById('f-overdue').focus()").await;
     edge.services.answer("GetBoard", &board(4_711));
     browser.until("the new figure", "document.getElementById('f-all').innerText.includes('4711')").await;
     assert_eq!(browser.eval("return window.stayed").await, true, "without a reload");
-    assert_eq!(browser.text("return document.activeElement.id").await, "f-closed");
+    assert_eq!(browser.text("return document.activeElement.id").await, "f-overdue");
 
     for path in ["/", "/cases", "/cases/{}", "/duties"] {
         browser.go(&format!("{}{}", edge.url, path.replace("{}", CASE))).await;

@@ -285,6 +285,45 @@ async fn who_may_not_answer_hot_spots_sees_them_without_forms() {
 }
 
 #[tokio::test]
+async fn the_board_tells_its_last_day_and_which_figures_are_of_its_days_and_which_of_now() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (_, html) = page(&edge, "/", &session).await;
+    assert!(html.contains("2026-03-01 – 2026-03-31") && !html.contains("2026-04-01"), "{html}");
+    for shown in [
+        "登记</a> <small>近 31 天</small>",
+        "在办 <small>目前</small>",
+        "超期未结</a> <small>目前</small>",
+        "<b>228</b> 结案 <small>近 31 天</small>",
+        "按状态 <small>目前全部工单</small>",
+        "在办、超期为目前，其余为 近 31 天",
+        "按下级区域",
+        "满意率（≥3分）",
+    ] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    assert!(!html.contains("href=\"/cases?state=closed\"><b>"), "more were closed than in these days: {html}");
+    let (_, html) = page(&edge, "/", &format!("{session}; jh_lang=en")).await;
+    for shown in ["2026-03-01 – 2026-03-31", "in 31 days", "all cases now", "By area"] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    // What was registered in these days is what its link leads to.
+    for path in ["/cases?from=2026-03-01", &format!("/cases?unit={STREET}&amp;from=2026-03-01")] {
+        assert!(html.contains(&format!("href=\"{path}\"")), "{path}: {html}");
+        let (_, list) = page(&edge, &path.replace("&amp;", "&"), &session).await;
+        assert!(list.contains("登记日自 2026-03-01"), "{list}");
+        assert!(list.contains("type=\"hidden\" name=\"from\" value=\"2026-03-01\""), "{list}");
+        assert!(list.contains("from=2026-03-01&#38;page=a%2Bb"), "{list}");
+        let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
+        let midnight = prost_types::Timestamp { seconds: 1_772_294_400, nanos: 0 }; // of Wuhan
+        assert_eq!(asked.registered_after, Some(midnight));
+    }
+    let (status, _) = page(&edge, "/cases?from=yesterday", &session).await;
+    let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
+    assert_eq!((status, asked.registered_after), (200, None));
+}
+
+#[tokio::test]
 async fn figures_lead_to_cases_for_whoever_may_list_cases() {
     let edge = district(None).await;
     for (role, led) in [(Role::Analyst, false), (Role::StreetLeader, true)] {

@@ -7,7 +7,7 @@ use proto::{
         Application, DutyLeg, DutyTransfer, DutyTransferState, GetAdmissionResponse, GetApplicationRequest,
         GetApplicationResponse, GetCaseResponse, GetDutyTransferRequest, GetDutyTransferResponse,
         GetMediationRequest, LegState, ListAdmissionsResponse, ListMediationsRequest, ListMediationsResponse,
-        TaskAdmission,
+        Mediation, MediationDeadline, MediationDeadlineKind, TaskAdmission,
     },
     identity::v1::SignInResponse,
 };
@@ -156,7 +156,7 @@ async fn a_list_of_mediations_leads_to_the_cases_and_tells_what_is_waited_for() 
     assert_eq!(status, 200);
     shows(&html, &[&format!("href=\"/cases/{CASE}\""), "420103-20260302-000001", "协议生效"]);
     shows(&html, &["开始 2026-03-02 09:00", "满春街道办事处", "申请司法确认 2026-04-01 09:00"]);
-    shows(&html, &["/mediations?overdue=false&#38;page=a%2Bb"]);
+    shows(&html, &["/mediations?overdue=false&#38;page=a%2Bb", "href=\"/mediations?overdue=false\">第一页"]);
     let (_, html) = page(&edge, "/mediations?overdue=true", &format!("{session}; jh_lang=en")).await;
     shows(&html, &["Agreement in effect", "Ask the court 2026-04-01 09:00", "overdue=true&#38;page=a%2Bb"]);
     let asked: Vec<ListMediationsRequest> =
@@ -164,6 +164,17 @@ async fn a_list_of_mediations_leads_to_the_cases_and_tells_what_is_waited_for() 
     assert_eq!((asked[0].page_token.as_str(), asked[0].overdue), ("x", false));
     assert_eq!((asked[1].page_token.as_str(), asked[1].overdue), ("", true));
 
+    // A day that is over is told in words, not by a colour alone.
+    let passed = MediationDeadline {
+        kind: MediationDeadlineKind::RequestConfirmation.into(),
+        due_time: Some(Timestamp { seconds: 1_772_413_200, nanos: 0 }),
+        passed: true,
+        ..Default::default()
+    };
+    let mediations = vec![Mediation { deadlines: vec![passed], ..Default::default() }];
+    let late = ListMediationsResponse { mediations, ..Default::default() };
+    edge.services.answer("ListMediations", &late);
+    shows(&page(&edge, "/mediations", &session).await.1, &["申请司法确认 2026-03-02 09:00 · 已过"]);
     edge.services.answer("ListMediations", &ListMediationsResponse::default());
     shows(&page(&edge, "/mediations", &session).await.1, &["没有调解。"]);
     edge.services.refuse("ListMediations", Status::permission_denied("role"));
@@ -189,6 +200,7 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
             "网格员 × 2",
             "CJ-0111",
             "transfers=a%2Bb",
+            "href=\"/duties\">第一页",
         ],
     );
     let path = format!("/duties/{TRANSFER}");
