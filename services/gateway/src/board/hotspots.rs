@@ -26,7 +26,7 @@ use super::{
     names::Names,
     reader::{NoSession, Reader},
     session::{self, Session},
-    view::{encoded, fresh, local, render},
+    view::{encoded, fresh, local, plural, render},
 };
 use crate::App;
 
@@ -153,11 +153,13 @@ fn effect(seen: Option<&figures::Hotspot>, lang: Lang) -> String {
         HotspotEffect::Rose => lang.t("结案后上升", "more cases since it was closed"),
     };
     let [before, after] = [lang.t("前", "before"), lang.t("后", "after")];
-    let [cases, days] = [lang.t("件", "cases"), lang.t("天", "days")];
-    format!(
-        "{words}: {before} {} {cases} / {} {days}, {after} {} {cases} / {} {days}",
-        seen.count_before, seen.days_before, seen.count_after, seen.days_after
-    )
+    let told = |count: i64, days: i32| {
+        let cases = lang.t("件", plural(count, "case", "cases"));
+        let days_word = lang.t("天", plural(i64::from(days), "day", "days"));
+        format!("{count} {cases} / {days} {days_word}")
+    };
+    let (first, then) = (told(seen.count_before, seen.days_before), told(seen.count_after, seen.days_after));
+    format!("{words}: {before} {first}, {after} {then}")
 }
 
 /// `2.5`: an expectation is no whole number.

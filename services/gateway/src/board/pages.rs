@@ -25,7 +25,7 @@ use super::{
     reader::{NoSession, Reader},
     refusal::is_wrong,
     session::{self, Session},
-    view::{encoded, local, percent, rate, render, share, total, with_cookies},
+    view::{encoded, local, percent, plural, rate, render, share, total, with_cookies},
 };
 use crate::{App, MAX_ANSWER};
 
@@ -243,10 +243,11 @@ pub async fn ask(
 pub fn missing(answer: &ListCasesResponse, lang: Lang) -> Option<String> {
     let count = answer.unindexed_count;
     let zh = "件导入的工单暂时不能按内容查找，结果中可能缺少；请稍后再查。";
-    let en = "imported cases cannot be found by their words yet and may be missing here; try again later.";
+    let cases = plural(count, "imported case", "imported cases");
+    let en = "cannot be found by their words yet and may be missing here; try again later.";
     (count > 0).then(|| match lang {
         Lang::Zh => format!("有 {count} {zh}"),
-        Lang::En => format!("{count} {en}"),
+        Lang::En => format!("{count} {cases} {en}"),
     })
 }
 

@@ -101,6 +101,11 @@ pub fn total(counts: &[Count]) -> i64 {
     counts.iter().map(|count| count.count).sum()
 }
 
+/// The English word for so many.
+pub fn plural(count: i64, one: &'static str, many: &'static str) -> &'static str {
+    if count == 1 { one } else { many }
+}
+
 /// The rate with a code.
 pub fn rate<'a>(rates: &'a [IndicatorValue], code: &str) -> Option<&'a IndicatorValue> {
     rates.iter().find(|value| value.code == code)
@@ -317,6 +322,12 @@ mod tests {
         assert_eq!(last(midnight, 1_000), "2027-03-01");
         assert_eq!(last(midnight + 1, 0), "2027-03-01");
         assert_eq!(last_day(None), "");
+    }
+
+    #[test]
+    fn one_is_told_in_the_singular() {
+        let day = |count| plural(count, "day", "days");
+        assert_eq!([day(0), day(1), day(2)], ["days", "day", "days"]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
         assert!(html.contains(shown), "{shown}");
     }
     assert_eq!(html.matches("含撤并前数据").count(), 2, "a rate, and the line of a street");
+    assert!(html.contains("data-pause=\"暂停更新\" data-resume=\"继续更新\""), "it can be stopped: {html}");
     assert_eq!(
         edge.services.calls("GetBoard")[0].header("authorization").as_deref(),
         Some(canned::bearer(600).as_str())
@@ -62,6 +63,7 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
     ] {
         assert!(html.contains(shown), "{shown}");
     }
+    assert!(html.contains("data-pause=\"暂停更新\"") && html.contains("role=\"status\""), "{html}");
     assert!(html.contains("&#60;script&#62;") && !html.contains("<script>alert"), "texts are escaped");
     assert_eq!(edge.services.calls("GetCase")[0].decode::<GetCaseRequest>().case_id, CASE);
 
@@ -302,7 +304,7 @@ async fn the_board_tells_its_last_day_and_which_figures_are_of_its_days_and_whic
     ] {
         assert!(html.contains(shown), "{shown}: {html}");
     }
-    assert!(!html.contains("href=\"/cases?state=closed\"><b>"), "more were closed than in these days: {html}");
+    assert!(!html.contains("href=\"/cases?state=closed\"><b>"), "no link leads to others: {html}");
     let (_, html) = page(&edge, "/", &format!("{session}; jh_lang=en")).await;
     for shown in ["2026-03-01 – 2026-03-31", "in 31 days", "all cases now", "By area"] {
         assert!(html.contains(shown), "{shown}: {html}");

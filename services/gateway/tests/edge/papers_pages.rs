@@ -66,7 +66,8 @@ async fn an_application_tells_who_went_when_its_benefit_is_reviewed_and_what_cam
     let session = sign_in(&edge).await;
     let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
     assert_eq!(status, 200);
-    shows(&html, &["谁去的", "p-1", "p-2", "p-3", "人数不足，不算数：需 2"]);
+    shows(&html, &["谁去的", "工作人员 1", "工作人员 2", "人数不足，不算数：需 2"]);
+    assert!(!html.contains(">p-1") && !html.contains("p-3"), "nobody is told by a reference: {html}");
     assert_eq!(html.matches("人数不足").count(), 1, "two were enough");
     shows(&html, &["待遇标签", "低保 · 复核中", "复核日", "2026-03-22", "到期复核"]);
     shows(&html, &[&format!("href=\"/cases/{GRANTED}\""), &format!("href=\"/cases/{RECHECK}\"")]);
@@ -81,6 +82,18 @@ async fn an_application_tells_who_went_when_its_benefit_is_reviewed_and_what_cam
         "Not decided",
     ];
     shows(&html, &english);
+
+    assert!(!html.contains("Papers of the urgent grant"), "there is none: {html}");
+    let day = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let urgent = Application { papers_due_time: day(1_773_018_000), ..papers::application() };
+    edge.services.answer("GetApplication", &GetApplicationResponse { application: Some(urgent.clone()) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    shows(&html, &["补齐手续", "期限 2026-03-09 09:00"]);
+    let complete = Application { papers_time: day(1_772_413_200), ..urgent };
+    edge.services.answer("GetApplication", &GetApplicationResponse { application: Some(complete) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    shows(&html, &["补齐手续", "已补齐 2026-03-02 09:00"]);
+    assert!(!html.contains("期限 2026-03-09"), "{html}");
 
     let ended = Application { benefit: Some(papers::benefit(true)), ..papers::application() };
     edge.services.answer("GetApplication", &GetApplicationResponse { application: Some(ended) });
