@@ -204,14 +204,15 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     shows(
         &html,
         &[
-            "CJ-0108",
+            "CJ-0108 路灯不亮",
             "已提出",
             "已确认",
             "已拒绝",
             "施行",
             "200.50",
             "网格员 × 2",
-            "CJ-0111",
+            "CJ-0110 供暖不热",
+            "CJ-0111 燃气安全",
             "transfers=a%2Bb",
             "href=\"/duties\">第一页",
         ],
