@@ -63,9 +63,8 @@ impl NameCache {
         }
         let old = held.as_ref().map(|(_, names)| names.clone()).unwrap_or_default();
         let (places, items) = tokio::join!(places(app, session), items(app, session));
-        let names =
-            Arc::new(Names { places: or_old(places, &old.places), items: or_old(items, &old.items) });
-        // Failures are kept too, or every page would wait for identity again.
+        let names = Arc::new(Names { places: or_old(places, &old.places), items: or_old(items, &old.items) });
+        // Failures are kept too, or every page would wait for them again.
         let since = if names.places.is_empty() { Instant::now() - KEEP + RETRY } else { Instant::now() };
         *held = Some((since, names.clone()));
         names

@@ -105,6 +105,7 @@ pub fn board(registered: i64) -> GetBoardResponse {
         end_date: "2026-04-01".into(),
         unit_name_zh: "江汉区".into(),
         unit_name_en: "Jianghan District".into(),
+        of_streets: true,
         ..Default::default()
     }
 }

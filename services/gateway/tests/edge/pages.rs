@@ -1,6 +1,7 @@
 //! The board over plain HTTP: what its pages show, and what they answer where a service refuses.
 
 use proto::{
+    analytics::v1::GetBoardResponse,
     auth::v1::Role,
     case_routing::v1::{
         Case, CaseState, GetCaseRequest, GetCaseResponse, Hotspot, HotspotAnswer, ItemSuggestion,
@@ -299,14 +300,14 @@ async fn the_board_tells_its_last_day_and_which_figures_are_of_its_days_and_whic
         "<b>228</b> 结案 <small>近 31 天</small>",
         "按状态 <small>目前全部工单</small>",
         "在办、超期为目前，其余为 近 31 天",
-        "按下级区域",
+        "按街道",
         "满意率（≥3分）",
     ] {
         assert!(html.contains(shown), "{shown}: {html}");
     }
     assert!(!html.contains("href=\"/cases?state=closed\"><b>"), "no link leads to others: {html}");
     let (_, html) = page(&edge, "/", &format!("{session}; jh_lang=en")).await;
-    for shown in ["2026-03-01 – 2026-03-31", "in 31 days", "all cases now", "By area"] {
+    for shown in ["2026-03-01 – 2026-03-31", "in 31 days", "all cases now", "By street"] {
         assert!(html.contains(shown), "{shown}: {html}");
     }
     // What was registered in these days is what its link leads to.
@@ -323,6 +324,17 @@ async fn the_board_tells_its_last_day_and_which_figures_are_of_its_days_and_whic
     let (status, _) = page(&edge, "/cases?from=yesterday", &session).await;
     let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
     assert_eq!((status, asked.registered_after), (200, None));
+}
+
+#[tokio::test]
+async fn what_lies_below_a_street_is_not_called_a_street() {
+    let edge = district(None).await;
+    edge.services.answer("GetBoard", &GetBoardResponse { of_streets: false, ..canned::board(300) });
+    let session = sign_in(&edge).await;
+    let (_, html) = page(&edge, "/", &session).await;
+    assert!(html.contains("按下级区域") && html.contains(">区域</th>") && !html.contains("按街道"), "{html}");
+    let (_, html) = page(&edge, "/", &format!("{session}; jh_lang=en")).await;
+    assert!(html.contains("By area") && !html.contains("By street"), "{html}");
 }
 
 #[tokio::test]
