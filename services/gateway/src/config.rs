@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use chassis::config::{ServiceConfig, TelemetryConfig};
 
 use crate::Proxies;
@@ -21,6 +21,8 @@ pub struct Config {
     pub addresses: BTreeMap<String, String>,
     /// `JIANGHAN_TRUSTED_PROXIES`: whose word for where a request came from counts.
     pub proxies: Proxies,
+    /// `JIANGHAN_DEMONSTRATION`: the sign-in form says where the accounts of the demonstration are.
+    pub demonstration: bool,
 }
 
 impl Config {
@@ -40,8 +42,15 @@ impl Config {
             listen.parse().context("JIANGHAN_HTTP_LISTEN is not an address such as 127.0.0.1:8080")?;
         let public_url = Self::public_url(env)?.unwrap_or_else(|| format!("http://{listen}"));
         let proxies = Proxies::read(env)?;
+        let demonstration = match env("JIANGHAN_DEMONSTRATION").as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => bail!("JIANGHAN_DEMONSTRATION is neither true nor false"),
+        };
         let key_file = shared.key_file.to_string_lossy().into_owned();
-        Ok((Self { listen, public_url, key_file, addresses: shared.addresses, proxies }, shared.telemetry))
+        let addresses = shared.addresses;
+        let config = Self { listen, public_url, key_file, addresses, proxies, demonstration };
+        Ok((config, shared.telemetry))
     }
 
     /// What `JIANGHAN_PUBLIC_URL` says, without a slash at its end; nothing where it is not set.
@@ -78,6 +87,8 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.public_url, "http://127.0.0.1:8080");
         assert_eq!(config.addresses["case-routing"], "http://127.0.0.1:8102");
+        assert!(!config.demonstration);
+        assert!(read(&[("JIANGHAN_DEMONSTRATION", "true")]).expect("acceptable").0.demonstration);
         let (config, telemetry) = read(&[
             ("JIANGHAN_HTTP_LISTEN", "0.0.0.0:80"),
             ("JIANGHAN_PUBLIC_URL", "https://board.example/"),
@@ -97,6 +108,7 @@ mod tests {
             ("JIANGHAN_HTTP_LISTEN", "here"),
             ("JIANGHAN_PUBLIC_URL", "board.example"),
             ("JIANGHAN_TRUSTED_PROXIES", "proxy.example"),
+            ("JIANGHAN_DEMONSTRATION", "yes"),
         ] {
             let error = read(&[(name, value)]).expect_err("refused");
             assert!(error.to_string().contains(name), "{error}");

@@ -2,12 +2,16 @@
 // live.
 const live = document.querySelector("[data-live]");
 const state = document.querySelector("[data-connection]");
+// Where it is said that something has changed, for those who do not see it.
+const updated = document.querySelector("[data-updated]");
 // What the keyboard reaches.
 const REACHED = "a[href], button, input, summary, [tabindex='0']";
 let source = null;
 let again = 0;
 // The last event heard, where events have names: from there a new connection goes on.
 let last = "";
+// Stopped by the reader, until they go on.
+let paused = false;
 
 // By this a part is known again in what comes later.
 const name = (part) => part.getAttribute("aria-labelledby") ?? `${part.tagName}.${part.className}`;
@@ -51,16 +55,20 @@ function listen() {
   source?.close();
   state.hidden = true;
   // A browser has few connections to one server: a page that nobody looks at takes none, and goes on when it is seen.
-  if (document.hidden) return;
+  if (document.hidden || paused) return;
   const url = new URL(live.dataset.live, location.href);
   if (last) url.searchParams.set("after", last);
   const opened = new EventSource(url);
   source = opened;
-  const heard = (event) => { last = event.lastEventId; show(event.data); };
+  const heard = (event) => {
+    last = event.lastEventId;
+    show(event.data);
+    if (updated) updated.textContent = `${updated.dataset.updated} ${new Date().toLocaleTimeString()}`;
+  };
   opened.addEventListener("board", heard);
   opened.addEventListener("case", heard);
   opened.addEventListener("open", () => {
-    if (document.hidden) opened.close();
+    if (document.hidden || paused) opened.close();
     else state.hidden = false;
   });
   opened.addEventListener("error", () => {
@@ -68,12 +76,23 @@ function listen() {
     // The browser comes back by itself after a break, but not after an error status of something in between.
     if (opened.readyState === EventSource.CLOSED) again = setTimeout(listen, 5000);
   });
-  opened.addEventListener("expired", () => { opened.close(); location.assign("/login"); });
+  opened.addEventListener("expired", () => { opened.close(); location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`); });
   // Out of reach: the page itself says so.
   opened.addEventListener("gone", () => { opened.close(); location.reload(); });
 }
 
+// The button by which what changes by itself is stopped.
+function addPause() {
+  const button = document.createElement("button");
+  button.type = "button";
+  const label = () => { button.textContent = paused ? state.dataset.resume : state.dataset.pause; };
+  button.addEventListener("click", () => { paused = !paused; label(); listen(); });
+  label();
+  state.parentElement.after(button);
+}
+
 if (live && state && "EventSource" in window) {
+  addPause();
   listen();
   document.addEventListener("visibilitychange", listen);
 }

@@ -12,7 +12,7 @@ use chassis::{
     auth::Caller,
     clock::to_proto,
     db::Tx,
-    topology::{Topology, Unit},
+    topology::{Topology, Unit, UnitKind},
 };
 use chrono::NaiveDate;
 use proto::analytics::v1::{Count, GetBoardRequest, GetBoardResponse, StreetSummary};
@@ -156,6 +156,7 @@ impl Indicators {
             unit_id: reached.unit.id.to_string(),
             unit_name_zh: reached.unit.name_zh.clone(),
             unit_name_en: reached.unit.name_en.clone(),
+            of_streets: !streets.is_empty() && streets.iter().all(|unit| unit.kind == UnitKind::Street),
         })
     }
 

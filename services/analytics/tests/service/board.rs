@@ -67,7 +67,7 @@ async fn the_board_counts_states_streets_modes_and_rates() {
         (0, 0, 0, DISTRICT.to_string())
     );
     assert!(empty.rates.iter().all(|r| r.value.is_none()));
-    assert_eq!(empty.streets.len(), 2);
+    assert_eq!((empty.streets.len(), empty.of_streets), (2, true));
 
     service.deliver_all(in_turn(&stories())).await;
     let board = board(&service, &analyst(), None).await;
@@ -181,6 +181,7 @@ async fn everyone_sees_only_the_part_within_reach() {
     let own = board(&service, &leader, None).await;
     assert_eq!((own.unit_id, own.registered), (MANCHUN.to_string(), 2));
     assert_eq!(own.streets.iter().map(|s| s.registered).collect::<Vec<_>>(), [1, 1]);
+    assert!(!own.of_streets, "they are communities");
     let ask = async |persona: &Persona, unit: Uuid| {
         let request = GetBoardRequest { unit_id: unit.to_string(), ..Default::default() };
         client(&service, persona).get_board(request).await.map(|board| board.into_inner().registered)

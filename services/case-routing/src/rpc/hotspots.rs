@@ -70,17 +70,21 @@ fn unanswered(found: Option<Hotspot>, id: Uuid, world: &World, caller: &Caller) 
 }
 
 /// A topic is nothing that somebody has to apply for, an emergency service handles, or a court decides.
-fn fit_for_topic(hotspot: &Hotspot, item: Option<&Item>) -> Result<()> {
-    let fits = item.is_some_and(|item| {
+fn fits_topic(item: Option<&Item>) -> bool {
+    item.is_some_and(|item| {
         item.nature != Nature::Application
             && item.emergency_channel.is_empty()
             && item.statutory_channel.is_empty()
-    });
-    if fits {
+    })
+}
+
+/// The refusal where its item does not fit.
+fn fit_for_topic(hotspot: &Hotspot, item: Option<&Item>) -> Result<()> {
+    if fits_topic(item) {
         Ok(())
     } else {
         let why = "its item has a channel of its own: no topic case is opened for it";
-        Err(Error::wrong_state("hotspot", hotspot.hotspot_id.to_string(), why))
+        Err(Error::barred("hotspot", hotspot.hotspot_id, "own_channel", why))
     }
 }
 
@@ -166,7 +170,7 @@ impl Hotspots {
             let hotspot = hotspots::answer(tx.conn, id, &answer, tx.now).await?;
             tell(tx, &hotspot);
             let case = made.first().map(|record| told(record, &world));
-            Ok(pb::OpenTopicCaseResponse { hotspot: Some(shown(&hotspot, &world)), case })
+            Ok(pb::OpenTopicCaseResponse { hotspot: Some(shown(&hotspot, &world, tx.now)), case })
         })
         .await
     }
@@ -192,7 +196,7 @@ impl Hotspots {
             };
             let hotspot = hotspots::answer(tx.conn, id, &answer, tx.now).await?;
             tell(tx, &hotspot);
-            Ok(pb::DismissHotspotResponse { hotspot: Some(shown(&hotspot, &world)) })
+            Ok(pb::DismissHotspotResponse { hotspot: Some(shown(&hotspot, &world, tx.now)) })
         })
         .await
     }
@@ -224,7 +228,8 @@ impl Hotspots {
         let wanted = Wanted { units: &units, lines: &lines, answer, below, limit: size + 1 };
         let mut rows = hotspots::list(&mut conn, &wanted).await?;
         let next_page_token = page::cut(&mut rows, size, |row| row.hotspot_id);
-        let hotspots = rows.iter().map(|row| shown(row, &world)).collect();
+        let now = self.0.clock.now();
+        let hotspots = rows.iter().map(|row| shown(row, &world, now)).collect();
         Ok(pb::ListHotspotsResponse { hotspots, next_page_token })
     }
 }
@@ -245,7 +250,7 @@ fn tell(tx: &mut Tx<'_>, hotspot: &Hotspot) {
     tx.emit(Emit::new(*unit, 1, &told).unit(*unit).line(line).subject(hotspot.hotspot_id));
 }
 
-fn shown(hotspot: &Hotspot, world: &World) -> pb::Hotspot {
+fn shown(hotspot: &Hotspot, world: &World, now: Timestamp) -> pb::Hotspot {
     let (name_zh, name_en) = world.item_names(&hotspot.item_code);
     let answer = match hotspot.answer.as_str() {
         "topic" => pb::HotspotAnswer::Topic,
@@ -272,6 +277,7 @@ fn shown(hotspot: &Hotspot, world: &World) -> pb::Hotspot {
         answered_org_id: text(hotspot.answered_org_id),
         answered_time: hotspot.answered_at.map(to_proto),
         noted_time: Some(to_proto(hotspot.noted_at)),
+        topic_possible: fits_topic(world.item(&hotspot.item_code, now)),
     }
 }
 
@@ -294,7 +300,8 @@ impl HotspotService for Hotspots {
         let found = hotspots::get(&mut *self.0.db.conn().await?, id).await?;
         let world = self.0.atlas.world();
         let hotspot = reached(found, id, &world, &caller)?;
-        Ok(Response::new(pb::GetHotspotResponse { hotspot: Some(shown(&hotspot, &world)) }))
+        let hotspot = shown(&hotspot, &world, self.0.clock.now());
+        Ok(Response::new(pb::GetHotspotResponse { hotspot: Some(hotspot) }))
     }
 
     async fn open_topic_case(

@@ -1,6 +1,7 @@
 //! Hot spots: noted as analytics tells them, answered once by somebody who reaches them, and linked to what they stand for.
 
 use chassis::{
+    Error,
     auth::Role,
     clock::new_id,
     proto::{
@@ -204,7 +205,14 @@ async fn no_topic_case_is_opened_for_what_has_a_channel_of_its_own() {
     d.hears("analytics", &told.unit_id, &told).await;
     let refused = d.opens_topic(&d.leader(), &told.hotspot_id, &request_id()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
-    assert_eq!(d.spots(&d.leader()).await[0].answer(), pb::HotspotAnswer::Open);
+    let named = Error::from_status(&refused);
+    assert!(matches!(&named, Error::WrongState { code: Some(code), .. } if code == "own_channel"), "{named}");
+    let other = d.hotspot(ITEM);
+    d.hears("analytics", &other.unit_id, &other).await;
+    for spot in d.spots(&d.leader()).await {
+        assert_eq!(spot.answer(), pb::HotspotAnswer::Open);
+        assert_eq!(spot.topic_possible, spot.item_code == ITEM, "{}", spot.item_code);
+    }
     d.service.stop().await;
 }
 

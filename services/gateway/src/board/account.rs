@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    extract::{Form, State},
-    http::{HeaderMap, StatusCode},
+    extract::{Form, Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use proto::identity::v1::{SignOutRequest, auth_service_client::AuthServiceClient};
@@ -15,25 +15,40 @@ use serde::Deserialize;
 use super::{
     lang::Lang,
     session::{self, Session},
-    view::{render, with_cookies},
+    view::{render, sign_in_for, with_cookies},
 };
 use crate::{App, clients::Client};
-
-const PATH: &str = "/login";
 
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage<'a> {
     lang: Lang,
     path: &'a str,
-    /// The name that was written, where nothing is wrong with it; empty where none is shown.
+    /// The name that was written; empty where none was.
     login: &'a str,
     failed: Option<&'static str>,
+    /// Where somebody wanted to go; empty: nowhere but to the board.
+    next: &'a str,
+    /// The accounts of the demonstration are at hand.
+    demonstration: bool,
+}
+
+fn shown(app: &App, lang: Lang, login: &str, failed: Option<&'static str>, next: &str) -> Response {
+    let path = if next.is_empty() { "/login".to_owned() } else { sign_in_for(next) };
+    let demonstration = app.config.demonstration;
+    render(&LoginPage { lang, path: &path, login, failed, next, demonstration })
+}
+
+/// Where somebody wanted to go.
+#[derive(Deserialize)]
+pub struct Next {
+    #[serde(default)]
+    next: String,
 }
 
 /// The sign-in form.
-pub async fn login(headers: HeaderMap) -> Response {
-    render(&LoginPage { lang: Lang::of(&headers), path: PATH, login: "", failed: None })
+pub async fn login(State(app): State<Arc<App>>, Query(wanted): Query<Next>, headers: HeaderMap) -> Response {
+    shown(&app, Lang::of(&headers), "", None, local_or_none(&wanted.next))
 }
 
 /// What the forms say where too many tries of one address are in hand.
@@ -49,9 +64,11 @@ pub(super) fn crowded(lang: Lang) -> &'static str {
 pub struct Credentials {
     login: String,
     password: String,
+    #[serde(default)]
+    next: String,
 }
 
-/// Signs in and opens the board.
+/// Signs in and leads to where somebody wanted to go, or to the board.
 pub async fn sign_in(
     State(app): State<Arc<App>>,
     client: Client,
@@ -62,14 +79,18 @@ pub async fn sign_in(
     if !session::is_same_site(&headers, &app.config.public_url) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let Credentials { login, password } = credentials;
+    let Credentials { login, password, next } = credentials;
+    let next = local_or_none(&next);
     // Held until the answer is there.
     let Ok(_place) = client.tries_soon(&app).await else {
-        let page = LoginPage { lang, path: PATH, login: &login, failed: Some(crowded(lang)) };
-        return (StatusCode::TOO_MANY_REQUESTS, render(&page)).into_response();
+        let page = shown(&app, lang, &login, Some(crowded(lang)), next);
+        return (StatusCode::TOO_MANY_REQUESTS, page).into_response();
     };
-    match Session::sign_in(&app, login, password).await {
-        Ok(open) => with_cookies(Redirect::to("/").into_response(), open.cookies),
+    match Session::sign_in(&app, login.clone(), password).await {
+        Ok(open) => {
+            let to = if next.is_empty() { "/" } else { next };
+            with_cookies(Redirect::to(to).into_response(), open.cookies)
+        }
         Err(status) => {
             let (code, failed) = match status.code() {
                 tonic::Code::Unauthenticated | tonic::Code::InvalidArgument => (
@@ -85,7 +106,7 @@ pub async fn sign_in(
                     lang.t("暂时无法登录。", "Signing in is not possible just now."),
                 ),
             };
-            (code, render(&LoginPage { lang, path: PATH, login: "", failed: Some(failed) })).into_response()
+            (code, shown(&app, lang, &login, Some(failed), next)).into_response()
         }
     }
 }
@@ -121,10 +142,20 @@ pub async fn language(
     if !session::is_same_site(&headers, &app.config.public_url) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let lang = if choice.lang == "en" { "en" } else { "zh" };
+    let (_, cookie) = chosen(&app, &choice.lang);
     let back = if is_local(&choice.back) { choice.back.as_str() } else { "/" };
-    let cookie = session::set_cookie(&app, "jh_lang", lang, 365 * 86_400);
     with_cookies(Redirect::to(back).into_response(), cookie.into_iter().collect())
+}
+
+/// The language that a button says, and the cookie that remembers it.
+pub(super) fn chosen(app: &App, lang: &str) -> (Lang, Option<HeaderValue>) {
+    let (lang, code) = if lang == "en" { (Lang::En, "en") } else { (Lang::Zh, "zh") };
+    (lang, session::set_cookie(app, "jh_lang", code, 365 * 86_400))
+}
+
+/// The path, if it is one of this site.
+fn local_or_none(path: &str) -> &str {
+    if is_local(path) { path } else { "" }
 }
 
 /// Only paths of this site: anything else would make this an open redirect. Browsers read `\\` as `/` and pass over

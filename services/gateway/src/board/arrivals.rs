@@ -17,7 +17,7 @@ use super::{
     five::{self, CODES, Figures, Part, Verdict},
     lang::Lang,
     session::Session,
-    view::{local, permitted, word, yuan},
+    view::{local, permitted, plural, word, yuan},
 };
 use crate::App;
 
@@ -329,13 +329,16 @@ fn item_row(item: &ItemArrival, counted: Option<Figures>, lang: Lang) -> ItemRow
 /// `3 个工作日`, or a dash where there is none.
 fn limit(limit: Option<&Limit>, lang: Lang) -> String {
     let Some(limit) = limit else { return "—".to_owned() };
+    let amount = i64::from(limit.amount);
     let unit = match limit.unit() {
         LimitUnit::Unspecified => "",
-        LimitUnit::CalHour => lang.t("小时（昼夜连计）", "hours around the clock"),
-        LimitUnit::WorkHour => lang.t("个工作时", "working hours"),
-        LimitUnit::WorkDay => lang.t("个工作日", "working days"),
-        LimitUnit::CalDay => lang.t("个自然日", "calendar days"),
-        LimitUnit::Month => lang.t("个月", "months"),
+        LimitUnit::CalHour => {
+            lang.t("小时（昼夜连计）", plural(amount, "hour around the clock", "hours around the clock"))
+        }
+        LimitUnit::WorkHour => lang.t("个工作时", plural(amount, "working hour", "working hours")),
+        LimitUnit::WorkDay => lang.t("个工作日", plural(amount, "working day", "working days")),
+        LimitUnit::CalDay => lang.t("个自然日", plural(amount, "calendar day", "calendar days")),
+        LimitUnit::Month => lang.t("个月", plural(amount, "month", "months")),
     };
     format!("{} {unit}", limit.amount)
 }

@@ -22,8 +22,8 @@ use super::{
     names::Names,
     pages::{Filter, ask, missing},
     reader::{NoSession, Reader},
+    refusal::told,
     session::{self, Session},
-    view::told,
 };
 use crate::{App, export, rest::unreachable_is_unavailable};
 

@@ -40,6 +40,8 @@ struct DutiesPage<'a> {
     admissions: &'a [TaskAdmission],
     /// Nothing where the reader may not see them.
     refusals: Option<&'a [AdmissionRefusal]>,
+    /// Of one of the lists a later page is shown.
+    later: bool,
     next_transfers: Option<String>,
     next_admissions: Option<String>,
     next_refusals: Option<String>,
@@ -116,6 +118,7 @@ pub async fn duties(
 
 async fn list(app: &App, reader: &Reader<'_>, pages: Pages) -> Result<Response, tonic::Status> {
     let (session, lang, path) = (&reader.session, reader.lang, reader.path);
+    let later = [&pages.transfers, &pages.admissions, &pages.refusals].iter().any(|page| !page.is_empty());
     let mut client = DutyServiceClient::new(app.channel("case-routing"));
     let request =
         ListDutyTransfersRequest { page_size: PAGE, page_token: pages.transfers, ..Default::default() };
@@ -137,6 +140,7 @@ async fn list(app: &App, reader: &Reader<'_>, pages: Pages) -> Result<Response, 
         transfers: &transfers.transfers,
         admissions: &admissions.admissions,
         refusals: refusals.as_ref().map(|page| page.refusals.as_slice()),
+        later,
         next_transfers: next("transfers", &transfers.next_page_token),
         next_admissions: next("admissions", &admissions.next_page_token),
         next_refusals,

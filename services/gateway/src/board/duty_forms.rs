@@ -129,8 +129,8 @@ pub async fn duty(
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
     let path = format!("/duties/{}", encoded(&id));
-    let reader = Reader::of(&app, &headers, &path).await?;
     let written = form.record_ref.clone();
+    let reader = Reader::of_form(&app, &headers, &path, &written).await?;
     let sent = of_transfer(&app, &reader.session, id, form).await;
     Ok(reader.answer_form(sent.map(|()| Redirect::to(&path).into_response()), &written))
 }
@@ -192,9 +192,9 @@ pub async fn admission(
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
     let path = format!("/admissions/{}", encoded(&id));
-    let reader = Reader::of(&app, &headers, &path).await?;
+    let reader = Reader::of_form(&app, &headers, &path, "").await?;
     let sent = of_admission(&app, &reader.session, id, form).await;
-    Ok(reader.answer(sent.map(|()| Redirect::to(&path).into_response())))
+    Ok(reader.answer_form(sent.map(|()| Redirect::to(&path).into_response()), ""))
 }
 
 async fn of_admission(

@@ -26,7 +26,7 @@ use super::{
     names::Names,
     reader::{NoSession, Reader},
     session::{self, Session},
-    view::{encoded, fresh, local, render},
+    view::{encoded, fresh, local, plural, render},
 };
 use crate::App;
 
@@ -47,6 +47,8 @@ struct HotspotsPage<'a> {
     hotspots: &'a [Hotspot],
     effects: HashMap<String, figures::Hotspot>,
     names: &'a Names,
+    /// Link to the first page, from a later one.
+    first: Option<String>,
     next: Option<String>,
     answer: String,
 }
@@ -108,6 +110,7 @@ async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Respons
     let answer = if answer == "unspecified" { String::new() } else { answer };
     let more = (!found.next_page_token.is_empty()).then_some(found.next_page_token);
     let next = more.map(|token| format!("/hotspots?answer={answer}&page={}", encoded(&token)));
+    let first = (!filter.page.is_empty()).then(|| format!("/hotspots?answer={answer}"));
     let effects = effects(app, session, &found.hotspots).await;
     Ok(render(&HotspotsPage {
         lang,
@@ -116,6 +119,7 @@ async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Respons
         hotspots: &found.hotspots,
         effects,
         names: &names,
+        first,
         next,
         answer,
     }))
@@ -149,11 +153,13 @@ fn effect(seen: Option<&figures::Hotspot>, lang: Lang) -> String {
         HotspotEffect::Rose => lang.t("结案后上升", "more cases since it was closed"),
     };
     let [before, after] = [lang.t("前", "before"), lang.t("后", "after")];
-    let [cases, days] = [lang.t("件", "cases"), lang.t("天", "days")];
-    format!(
-        "{words}: {before} {} {cases} / {} {days}, {after} {} {cases} / {} {days}",
-        seen.count_before, seen.days_before, seen.count_after, seen.days_after
-    )
+    let told = |count: i64, days: i32| {
+        let cases = lang.t("件", plural(count, "case", "cases"));
+        let days_word = lang.t("天", plural(i64::from(days), "day", "days"));
+        format!("{count} {cases} / {days} {days_word}")
+    };
+    let (first, then) = (told(seen.count_before, seen.days_before), told(seen.count_after, seen.days_after));
+    format!("{words}: {before} {first}, {after} {then}")
 }
 
 /// `2.5`: an expectation is no whole number.
@@ -171,13 +177,15 @@ fn reason(code: &str, lang: Lang) -> String {
 pub async fn answer(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Form(form): Form<Answer>,
+    Form(mut form): Form<Answer>,
 ) -> Result<Response, NoSession> {
     if !session::is_same_site(&headers, &app.config.public_url) {
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
-    let reader = Reader::of(&app, &headers, "/hotspots").await?;
+    // Forms send a line's end as two characters; the form counts it as one, and so does the service.
+    form.text = form.text.replace("\r\n", "\n");
     let written = form.text.clone();
+    let reader = Reader::of_form(&app, &headers, "/hotspots", &written).await?;
     let sent = send(&app, &reader.session, form).await;
     Ok(reader.answer_form(sent.map(|to| Redirect::to(&to).into_response()), &written))
 }

@@ -41,6 +41,7 @@ impl Lang {
         let whole = code.to_ascii_lowercase();
         let bare = whole.rsplit("_state_").next().unwrap_or(&whole);
         let bare = bare.strip_prefix("closed_code_").unwrap_or(bare);
+        let bare = bare.strip_prefix("assignment_status_").unwrap_or(bare);
         let find = |wanted: &str| NAMES.iter().find(|(known, _, _)| *known == wanted);
         match find(&whole).or_else(|| find(bare)) {
             Some((_, zh, en)) => self.t(zh, en).to_owned(),
@@ -121,7 +122,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("accept", "受理", "Accept"),
     ("supplement", "补正", "Supplement"),
     ("dispatch", "派单", "Dispatch"),
-    ("offer", "协商", "Offer"),
+    ("offer", "邀请答复", "Answer to an invitation"),
     ("sign", "签收", "Sign"),
     ("objection", "异议", "Objection"),
     ("contact", "首次联系", "First contact"),
@@ -138,6 +139,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("urgent", "紧急", "Urgent"),
     ("emergency", "突发", "Emergency"),
     ("offered", "已派工", "Offered"),
+    ("assignment_status_accepted", "已接单", "Accepted by the worker"),
     ("on_site", "已到场", "On site"),
     ("done", "已完成", "Done"),
     ("unfilled", "无人可派", "Unfilled"),
@@ -264,6 +266,8 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("field_alternative_code", "替代办法", "Alternatives"),
     ("field_record_ref", "培训记录编号", "Record of the courses"),
     ("field_reason_code", "理由", "Reason"),
+    ("field_text", "专题内容", "What the topic case is to look into"),
+    ("field_query", "查找的内容", "Words looked for"),
     ("heating_basics", "供暖基础知识", "Heating basics"),
     ("replaced", "已被替代", "Replaced"),
     ("deadline", "截止时未收到全部确认", "Not everything was known to be there by the deadline"),
@@ -319,6 +323,12 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("assets_above_standard", "家庭财产超过规定", "Assets above the standard"),
     ("household_not_covered", "申请人或家庭成员不符合条件", "The household is not covered"),
     ("condition_not_met", "不符合该事项规定的条件", "A condition of the item is not met"),
+    ("out_of_area", "不属于本区受理范围", "Outside the district"),
+    ("other_authority", "应当向其他机关申请", "Belongs to another authority"),
+    ("nothing_to_apply_for", "该事项依法不需要申请", "The matter needs no application"),
+    ("decided_before", "同一事项已有生效决定且无新情况", "Decided before, and nothing is new"),
+    ("no_hardship_found", "经核实不存在所述困难", "The hardship was not found"),
+    ("false_statement", "提供的材料不真实", "The papers are not true"),
     ("party_kind_person", "个人", "Person"),
     ("party_kind_organization", "单位", "Organisation"),
     ("mediation_deadline_kind_request_confirmation", "申请司法确认", "Ask the court"),
@@ -336,6 +346,8 @@ pub fn bare(name: &str, prefix: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     /// Every value of the enums the pages show, as the descriptors list them.
@@ -347,7 +359,7 @@ mod tests {
             ("TaskPart", "TASK_PART_"),
             ("DispatchMode", "DISPATCH_MODE_"),
             ("DeliveryMode", "DELIVERY_MODE_"),
-            ("AssignmentStatus", "ASSIGNMENT_STATUS_"),
+            ("AssignmentStatus", ""),
             ("ClockKind", "CLOCK_KIND_"),
             ("ClosedCode", ""),
             ("ApplicationState", ""),
@@ -356,10 +368,12 @@ mod tests {
         ];
         for (name, prefix) in shown {
             let found = proto::pool().get_enum_by_name(&format!("jianghan.case_routing.v1.{name}"));
+            let mut words = HashSet::new();
             for value in found.expect("an enum of the suite").values().filter(|value| value.number() != 0) {
                 let code = bare(value.name(), prefix);
                 for lang in [Lang::Zh, Lang::En] {
                     assert_ne!(lang.name(&code), code, "{} has no name", value.name());
+                    assert!(words.insert(lang.name(&code)), "{} is named like another", value.name());
                 }
             }
         }
@@ -390,6 +404,27 @@ mod tests {
                 assert_ne!(Lang::En.name(value.name()), value.name(), "{} has no name", value.name());
             }
         }
+    }
+
+    /// The closed list of those who refuse applications.
+    #[test]
+    fn so_has_every_reason_for_which_an_application_is_refused() {
+        let list = include_str!("../../../case-routing/seed/refusal_reasons.toml");
+        let codes = list.lines().filter_map(|line| line.strip_prefix("code = \"")?.strip_suffix('"'));
+        let mut seen = 0;
+        for code in codes {
+            seen += 1;
+            let zh = Lang::Zh.name(code);
+            assert!(zh != code && Lang::En.name(code) != code, "{code} has no name");
+            assert!(list.contains(&format!("zh = \"{zh}\"")), "{code} has another name there");
+        }
+        assert!(seen >= 10, "{seen}");
+    }
+
+    #[test]
+    fn a_worker_takes_a_job_and_a_case_is_taken_in() {
+        assert_eq!(Lang::Zh.name("ASSIGNMENT_STATUS_ACCEPTED"), "已接单");
+        assert_eq!(Lang::Zh.name("CASE_STATE_ACCEPTED"), "已受理");
     }
 
     /// The codes that duties are assessed and ended by here; other ones may be given, too.

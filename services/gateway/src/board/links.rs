@@ -3,11 +3,13 @@
 
 use std::sync::LazyLock;
 
+use axum::http::HeaderMap;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chassis::auth::{Access, GrantClaim, Policy, PolicyTable, Role};
 use serde::Deserialize;
 
 use super::session::Session;
+use crate::App;
 
 static POLICIES: LazyLock<PolicyTable> = LazyLock::new(PolicyTable::of_suite);
 
@@ -23,6 +25,8 @@ const TRAIN: &str = "/jianghan.staffing.v1.DutyResourceService/CompleteDutyTrain
 /// Links that not everybody has. Nobody who is not signed in has any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Links {
+    /// Somebody is signed in: the own password and the way out.
+    pub signed_in: bool,
     pub board: bool,
     pub cases: bool,
     pub hotspots: bool,
@@ -49,6 +53,7 @@ impl Links {
         let grants = grants(&session.access).unwrap_or_default();
         let leads = |path| POLICIES.get(path).is_some_and(|policy| allows(policy, &grants));
         Self {
+            signed_in: true,
             board: leads(BOARD),
             cases: leads(CASES),
             hotspots: leads(HOTSPOTS),
@@ -58,6 +63,11 @@ impl Links {
             assesses_duties: leads(ASSESS),
             trains_for_duties: leads(TRAIN),
         }
+    }
+
+    /// Those of whoever sends the cookie of a session, over or not; of a page that asks nobody for it.
+    pub fn kept(app: &App, headers: &HeaderMap) -> Self {
+        Session::sealed_in(app, headers).map(|session| Self::of(&session)).unwrap_or_default()
     }
 
     /// Where a reader begins who may not see the board; nothing where no page is for them.

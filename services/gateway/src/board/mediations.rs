@@ -31,6 +31,8 @@ struct MediationsPage<'a> {
     names: &'a Names,
     mediations: &'a [Mediation],
     overdue: bool,
+    /// Link to the first page, from a later one.
+    first: Option<String>,
     next: Option<String>,
 }
 
@@ -60,6 +62,7 @@ pub async fn mediations(
 async fn list(app: &App, reader: &Reader<'_>, filter: Filter) -> Result<Response, tonic::Status> {
     let (session, lang, path) = (&reader.session, reader.lang, reader.path);
     let overdue = filter.overdue == "true";
+    let first = (!filter.page.is_empty()).then(|| format!("/mediations?overdue={overdue}"));
     let request =
         ListMediationsRequest { page_size: 50, page_token: filter.page, overdue, ..Default::default() };
     let mut client = MediationServiceClient::new(app.channel("case-routing"));
@@ -68,5 +71,5 @@ async fn list(app: &App, reader: &Reader<'_>, filter: Filter) -> Result<Response
     let more = (!found.next_page_token.is_empty()).then_some(found.next_page_token);
     let next = more.map(|token| format!("/mediations?overdue={overdue}&page={}", encoded(&token)));
     let (links, mediations) = (Links::of(session), &found.mediations);
-    Ok(render(&MediationsPage { lang, path, links, names: &names, mediations, overdue, next }))
+    Ok(render(&MediationsPage { lang, path, links, names: &names, mediations, overdue, first, next }))
 }

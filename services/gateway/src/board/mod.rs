@@ -18,6 +18,7 @@ mod notices;
 mod pages;
 mod password;
 mod reader;
+mod refusal;
 mod session;
 mod steps;
 mod stream;

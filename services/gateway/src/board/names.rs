@@ -1,9 +1,12 @@
-//! Names of units and organisations for the pages. They are public reference data, kept for a minute.
+//! Names of units, organisations and items for the pages. They are public reference data, kept for a minute.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use proto::identity::v1::{
-    ListOrganizationsRequest, ListUnitsRequest, topology_service_client::TopologyServiceClient,
+use proto::{
+    case_routing::v1::{ListServiceItemsRequest, catalogue_service_client::CatalogueServiceClient},
+    identity::v1::{
+        ListOrganizationsRequest, ListUnitsRequest, topology_service_client::TopologyServiceClient,
+    },
 };
 use tokio::{sync::Mutex, time::Instant};
 
@@ -13,17 +16,33 @@ use crate::{App, export::unit_names};
 const KEEP: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(3);
 
-/// Chinese and English names by id.
+/// Chinese and English names by id or code.
+type ByKey = HashMap<String, (String, String)>;
+
+/// The names that pages show.
 #[derive(Debug, Default)]
-pub struct Names(HashMap<String, (String, String)>);
+pub struct Names {
+    /// Of units and organisations, by id.
+    places: ByKey,
+    /// Of the items in force, by code.
+    items: ByKey,
+}
 
 impl Names {
     /// The name in a language; an unknown id is shown as it is.
     pub fn of(&self, id: &str, lang: Lang) -> String {
-        match self.0.get(id) {
+        match self.places.get(id) {
             Some((zh, en)) if lang == Lang::En && !en.is_empty() && en != zh => format!("{en} {zh}"),
             Some((zh, _)) => zh.clone(),
             None => id.to_owned(),
+        }
+    }
+
+    /// An item's code with its name; the code alone of one that is not in force.
+    pub fn item(&self, code: &str, lang: Lang) -> String {
+        match self.items.get(code) {
+            Some((zh, en)) => format!("{code} {}", lang.named(zh, en)),
+            None => code.to_owned(),
         }
     }
 }
@@ -33,8 +52,8 @@ impl Names {
 pub struct NameCache(Mutex<Option<(Instant, Arc<Names>)>>);
 
 impl NameCache {
-    /// The names, fetched with the reader's own token when they are stale. While identity does not answer the old
-    /// ones go on, or ids stand in: a page is not refused for want of a name.
+    /// The names, fetched with the reader's own token when they are stale. While their service does not answer the old
+    /// ones go on, or ids and codes stand in: a page is not refused for want of a name.
     pub async fn get(&self, app: &App, session: &Session) -> Arc<Names> {
         let mut held = self.0.lock().await;
         if let Some((since, names)) = held.as_ref()
@@ -42,21 +61,39 @@ impl NameCache {
         {
             return names.clone();
         }
-        let names = match fetch(app, session).await {
-            Ok(names) => Arc::new(names),
-            Err(status) => {
-                tracing::warn!(code = ?status.code(), "names are not to be had just now");
-                held.as_ref().map(|(_, names)| names.clone()).unwrap_or_default()
-            }
-        };
-        // Failures are kept too, or every page would wait for identity again.
-        let since = if names.0.is_empty() { Instant::now() - KEEP + RETRY } else { Instant::now() };
+        let old = held.as_ref().map(|(_, names)| names.clone()).unwrap_or_default();
+        let (places, items) = tokio::join!(places(app, session), items(app, session));
+        let names = Arc::new(Names { places: or_old(places, &old.places), items: or_old(items, &old.items) });
+        // Failures are kept too, or every page would wait for them again.
+        let since = if names.places.is_empty() { Instant::now() - KEEP + RETRY } else { Instant::now() };
         *held = Some((since, names.clone()));
         names
     }
 }
 
-async fn fetch(app: &App, session: &Session) -> Result<Names, tonic::Status> {
+fn or_old(fetched: Result<ByKey, tonic::Status>, old: &ByKey) -> ByKey {
+    fetched.unwrap_or_else(|status| {
+        tracing::warn!(code = ?status.code(), "names are not to be had just now");
+        old.clone()
+    })
+}
+
+async fn items(app: &App, session: &Session) -> Result<ByKey, tonic::Status> {
+    let mut catalogue = CatalogueServiceClient::new(app.channel("case-routing"));
+    let mut names = HashMap::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListServiceItemsRequest { page_size: 200, page_token, ..Default::default() };
+        let page = catalogue.list_service_items(session.request(request)?).await?.into_inner();
+        names.extend(page.items.into_iter().map(|item| (item.item_code, (item.name_zh, item.name_en))));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(names);
+        }
+    }
+}
+
+async fn places(app: &App, session: &Session) -> Result<ByKey, tonic::Status> {
     let mut topology = TopologyServiceClient::new(app.channel("identity"));
     let mut names = HashMap::new();
     let mut page_token = String::new();
@@ -78,7 +115,7 @@ async fn fetch(app: &App, session: &Session) -> Result<Names, tonic::Status> {
         names.extend(page.organizations.into_iter().map(|org| (org.org_id, (org.name_zh, org.name_en))));
         page_token = page.next_page_token;
         if page_token.is_empty() {
-            return Ok(Names(names));
+            return Ok(names);
         }
     }
 }

@@ -16,7 +16,8 @@ use serde::Deserialize;
 use super::{
     lang::Lang,
     links::Links,
-    view::{encoded, refused, render},
+    refusal::refused,
+    view::{encoded, render},
 };
 use crate::App;
 
@@ -25,7 +26,10 @@ use crate::App;
 struct NoticesPage<'a> {
     lang: Lang,
     path: &'a str,
+    links: Links,
     notices: &'a [PublicNotice],
+    /// Link to the first page, from a later one.
+    first: Option<String>,
     next: Option<String>,
 }
 
@@ -48,11 +52,18 @@ pub async fn notices(
 ) -> Response {
     let lang = Lang::of(&headers);
     let path = uri.path_and_query().map_or("/notices", |path| path.as_str());
-    let page = list(&app, &filter, lang, path).await;
-    page.unwrap_or_else(|status| refused(lang, path, Links::default(), &status, ""))
+    let links = Links::kept(&app, &headers);
+    let page = list(&app, &filter, lang, path, links).await;
+    page.unwrap_or_else(|status| refused(lang, path, links, &status, None))
 }
 
-async fn list(app: &App, filter: &Filter, lang: Lang, path: &str) -> Result<Response, tonic::Status> {
+async fn list(
+    app: &App,
+    filter: &Filter,
+    lang: Lang,
+    path: &str,
+    links: Links,
+) -> Result<Response, tonic::Status> {
     let request = ListPublicNoticesRequest {
         page_size: 50,
         page_token: filter.page.clone(),
@@ -61,6 +72,8 @@ async fn list(app: &App, filter: &Filter, lang: Lang, path: &str) -> Result<Resp
     let mut client = ApplicationServiceClient::new(app.channel("case-routing"));
     let answer = client.list_public_notices(request).await?.into_inner();
     let more = (!answer.next_page_token.is_empty()).then_some(answer.next_page_token);
-    let next = more.map(|token| format!("/notices?unit={}&page={}", encoded(&filter.unit), encoded(&token)));
-    Ok(render(&NoticesPage { lang, path, notices: &answer.notices, next }))
+    let all = format!("/notices?unit={}", encoded(&filter.unit));
+    let next = more.map(|token| format!("{all}&page={}", encoded(&token)));
+    let first = (!filter.page.is_empty()).then_some(all);
+    Ok(render(&NoticesPage { lang, path, links, notices: &answer.notices, first, next }))
 }

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
+use chrono::{DateTime, Days, FixedOffset, NaiveDate, NaiveTime};
 use proto::{
     analytics::v1::{GetBoardRequest, GetBoardResponse, indicator_service_client::IndicatorServiceClient},
     case_routing::v1::{
@@ -17,12 +18,14 @@ use proto::{
 use serde::Deserialize;
 
 use super::{
+    account,
     lang::{Lang, bare},
     links::Links,
     names::Names,
     reader::{NoSession, Reader},
+    refusal::is_wrong,
     session::{self, Session},
-    view::{encoded, local, percent, rate, render, share, total},
+    view::{encoded, local, percent, plural, rate, render, share, total, with_cookies},
 };
 use crate::{App, MAX_ANSWER};
 
@@ -52,6 +55,41 @@ struct BoardBody<'a> {
     /// Figures lead to their cases for whoever may list cases.
     links: Links,
     board: &'a GetBoardResponse,
+    period: Period,
+}
+
+/// The days that a part of the figures is about; the others are of now.
+struct Period {
+    /// Its last day.
+    last: String,
+    /// What figures of these days are marked with.
+    words: String,
+}
+
+impl Period {
+    /// Of a board, whose end is the day after its last one.
+    fn of(board: &GetBoardResponse, lang: Lang) -> Self {
+        let days = date(&board.start_date).zip(date(&board.end_date));
+        let Some((last, (start, end))) = days.and_then(|days| Some((days.1.pred_opt()?, days))) else {
+            let words = lang.t("本期", "in this period").to_owned();
+            return Self { last: board.end_date.clone(), words };
+        };
+        let count = (end - start).num_days();
+        let words = match lang {
+            Lang::Zh => format!("近 {count} 天"),
+            Lang::En => format!("in {count} days"),
+        };
+        Self { last: last.to_string(), words }
+    }
+}
+
+fn date(text: &str) -> Option<NaiveDate> {
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
+}
+
+/// Of the suite's days; without daylight saving.
+fn shanghai() -> Option<FixedOffset> {
+    FixedOffset::east_opt(8 * 3600)
 }
 
 #[derive(Template)]
@@ -70,6 +108,8 @@ struct CasesPage<'a> {
     links: Links,
     cases: &'a [Case],
     names: &'a Names,
+    /// Link to the first page, from a later one; after a search there is none.
+    first: Option<String>,
     /// Link to the next page; after a search, which is sent as a form, the token alone.
     next: Option<String>,
     next_token: Option<String>,
@@ -77,7 +117,13 @@ struct CasesPage<'a> {
     overdue: bool,
     unit: String,
     unit_id: &'a str,
+    /// First day of registration, `YYYY-MM-DD`; empty: any.
+    from: String,
     query: &'a str,
+    /// A later page of a search: the first one is a form, too.
+    searched_on: bool,
+    /// What is wrong with the words looked for.
+    problem: Option<&'static str>,
     /// What the list leaves out, in words.
     missing: Option<String>,
 }
@@ -103,7 +149,7 @@ pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Re
 
 /// The board's live part.
 pub fn board_body(lang: Lang, links: Links, board: &GetBoardResponse) -> String {
-    BoardBody { lang, links, board }.render().unwrap_or_default()
+    BoardBody { lang, links, board, period: Period::of(board, lang) }.render().unwrap_or_default()
 }
 
 /// Asks analytics for the board of the reader's reach, over the last thirty days of domain time. What day it is there
@@ -124,10 +170,9 @@ pub async fn fetch_board(app: &App, session: &Session) -> Result<GetBoardRespons
 
 /// The first of the thirty days that end with the day of `now` in Asia/Shanghai, as `YYYY-MM-DD`.
 fn thirty_days_before(now: Option<&prost_types::Timestamp>) -> String {
-    let zone = chrono::FixedOffset::east_opt(8 * 3600);
-    let now = now.and_then(|now| chrono::DateTime::from_timestamp(now.seconds, 0));
-    let (Some(zone), Some(now)) = (zone, now) else { return String::new() };
-    let day = now.with_timezone(&zone).date_naive() - chrono::Days::new(29);
+    let now = now.and_then(|now| DateTime::from_timestamp(now.seconds, 0));
+    let (Some(zone), Some(now)) = (shanghai(), now) else { return String::new() };
+    let day = now.with_timezone(&zone).date_naive() - Days::new(29);
     day.format("%Y-%m-%d").to_string()
 }
 
@@ -142,6 +187,12 @@ pub struct Filter {
     page: String,
     #[serde(default)]
     unit: String,
+    /// First day of registration, `YYYY-MM-DD`.
+    #[serde(default)]
+    from: String,
+    /// Another language for the answer to a form.
+    #[serde(default)]
+    lang: String,
     /// Words looked for. What people write stands in no URL, so it is taken from a form only.
     #[serde(default)]
     query: String,
@@ -153,6 +204,10 @@ impl Filter {
         state.filter(|state| *state != CaseState::Unspecified)
     }
 
+    fn first_day(&self) -> Option<NaiveDate> {
+        date(&self.from)
+    }
+
     /// The question, for one page.
     pub fn request(&self) -> ListCasesRequest {
         ListCasesRequest {
@@ -161,10 +216,17 @@ impl Filter {
             states: self.state().into_iter().map(Into::into).collect(),
             overdue: self.overdue == "true",
             unit_id: self.unit.clone(),
+            registered_after: self.first_day().and_then(beginning),
             query: self.query.trim().to_owned(),
             ..Default::default()
         }
     }
+}
+
+/// The first instant of a day in Asia/Shanghai.
+fn beginning(day: NaiveDate) -> Option<prost_types::Timestamp> {
+    let time = day.and_time(NaiveTime::MIN).and_local_timezone(shanghai()?).single()?;
+    Some(prost_types::Timestamp { seconds: time.timestamp(), nanos: 0 })
 }
 
 /// Asks for a page of cases.
@@ -182,10 +244,11 @@ pub async fn ask(
 pub fn missing(answer: &ListCasesResponse, lang: Lang) -> Option<String> {
     let count = answer.unindexed_count;
     let zh = "件导入的工单暂时不能按内容查找，结果中可能缺少；请稍后再查。";
-    let en = "imported cases cannot be found by their words yet and may be missing here; try again later.";
+    let cases = plural(count, "imported case", "imported cases");
+    let en = "cannot be found by their words yet and may be missing here; try again later.";
     (count > 0).then(|| match lang {
         Lang::Zh => format!("有 {count} {zh}"),
-        Lang::En => format!("{count} {en}"),
+        Lang::En => format!("{count} {cases} {en}"),
     })
 }
 
@@ -198,7 +261,14 @@ pub async fn find(
     if !session::is_same_site(&headers, &app.config.public_url) {
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
-    listed(&app, &headers, &filter, "/cases").await
+    let mut reader = Reader::of_form(&app, &headers, "/cases", &filter.query).await?;
+    let mut cookie = None;
+    if !filter.lang.is_empty() {
+        (reader.lang, cookie) = account::chosen(&app, &filter.lang);
+    }
+    let page = list(&app, &reader, &filter).await;
+    let answer = reader.answer_form(page, &filter.query);
+    Ok(with_cookies(answer, cookie.into_iter().collect()))
 }
 
 /// Cases within the reader's reach.
@@ -212,42 +282,55 @@ pub async fn cases(
     if !filter.query.is_empty() {
         return Ok(StatusCode::BAD_REQUEST.into_response());
     }
-    listed(&app, &headers, &filter, path).await
-}
-
-async fn listed(app: &App, headers: &HeaderMap, filter: &Filter, path: &str) -> Result<Response, NoSession> {
-    let reader = Reader::of(app, headers, path).await?;
-    let page = list(app, &reader, filter).await;
+    let reader = Reader::of(&app, &headers, path).await?;
+    let page = list(&app, &reader, &filter).await;
     Ok(reader.answer(page))
 }
 
 async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Response, tonic::Status> {
     let (session, lang, path) = (&reader.session, reader.lang, reader.path);
     let (state, overdue) = (filter.state(), filter.overdue == "true");
-    let answer = ask(app, session, filter.request()).await?;
+    let (answer, problem) = match ask(app, session, filter.request()).await {
+        Ok(answer) => (answer, None),
+        // What was looked for is shown again with what is wrong with it.
+        Err(status) if is_wrong(&status, "query") => {
+            let problem = lang.t(
+                "请至少输入两个相连的字或字母，最多 60 个字符。",
+                "Look for words of two letters or characters and more, 60 in all.",
+            );
+            (ListCasesResponse::default(), Some(problem))
+        }
+        Err(status) => return Err(status),
+    };
     let names = app.board.names.get(app, session).await;
     let state = state.map(|state| bare(state.as_str_name(), "CASE_STATE_")).unwrap_or_default();
     let query = filter.query.trim();
     let token = (!answer.next_page_token.is_empty()).then(|| answer.next_page_token.clone());
     let (next, next_token) = if query.is_empty() { (token, None) } else { (None, token) };
-    let next = next.map(|token| {
-        let (unit, page) = (encoded(&filter.unit), encoded(&token));
-        format!("/cases?state={state}&overdue={overdue}&unit={unit}&page={page}")
-    });
+    let from = filter.first_day().map(|day| day.to_string()).unwrap_or_default();
+    let all = format!("/cases?state={state}&overdue={overdue}&unit={}&from={from}", encoded(&filter.unit));
+    let next = next.map(|token| format!("{all}&page={}", encoded(&token)));
+    let later = !filter.page.is_empty();
+    let first = (later && query.is_empty()).then_some(all);
     let unit = if filter.unit.is_empty() { String::new() } else { names.of(&filter.unit, lang) };
-    Ok(render(&CasesPage {
+    let page = render(&CasesPage {
         lang,
         path,
         links: Links::of(session),
         cases: &answer.cases,
         names: &names,
+        first,
         next,
         next_token,
         state,
         overdue,
         unit,
         unit_id: &filter.unit,
+        from,
         query,
+        searched_on: later && !query.is_empty(),
+        problem,
         missing: missing(&answer, lang),
-    }))
+    });
+    Ok(if problem.is_some() { (StatusCode::BAD_REQUEST, page).into_response() } else { page })
 }

@@ -20,8 +20,9 @@ use super::{
     lang::Lang,
     links::Links,
     reader::{NoSession, Reader},
+    refusal::told,
     session,
-    view::{render, told},
+    view::render,
 };
 use crate::{App, clients::Client};
 

@@ -8,8 +8,9 @@ use axum::{
 use super::{
     lang::Lang,
     links::Links,
+    refusal::{closed, refused},
     session::{Closed, Open, Session},
-    view::{closed, refused, with_cookies},
+    view::with_cookies,
 };
 use crate::App;
 
@@ -28,12 +29,15 @@ pub struct Reader<'a> {
 pub struct NoSession {
     lang: Lang,
     path: String,
+    links: Links,
     why: Closed,
+    /// What was written into a form; nothing where it was a page.
+    form: Option<String>,
 }
 
 impl IntoResponse for NoSession {
     fn into_response(self) -> Response {
-        closed(self.lang, &self.path, self.why)
+        closed(self.lang, &self.path, self.links, self.why, self.form.as_deref())
     }
 }
 
@@ -43,7 +47,21 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The answer to somebody without a session.
     pub async fn of(app: &App, headers: &HeaderMap, path: &'a str) -> Result<Self, NoSession> {
-        Self::opened(Session::of(app, headers).await, headers, path)
+        Self::opened(Session::of(app, headers).await, app, headers, path)
+    }
+
+    /// Who sends a form, into which this was written.
+    ///
+    /// # Errors
+    /// The answer to somebody without a session: it shows what was written.
+    pub async fn of_form(
+        app: &App,
+        headers: &HeaderMap,
+        path: &'a str,
+        written: &str,
+    ) -> Result<Self, NoSession> {
+        let open = Self::of(app, headers, path).await;
+        open.map_err(|closed| NoSession { form: Some(written.to_owned()), ..closed })
     }
 
     /// Who asks for what takes long, with tokens as new as can be.
@@ -51,26 +69,38 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The answer to somebody without a session.
     pub async fn renewed(app: &App, headers: &HeaderMap, path: &'a str) -> Result<Self, NoSession> {
-        Self::opened(Session::renewed(app, headers).await, headers, path)
+        Self::opened(Session::renewed(app, headers).await, app, headers, path)
     }
 
-    fn opened(open: Result<Open, Closed>, headers: &HeaderMap, path: &'a str) -> Result<Self, NoSession> {
+    fn opened(
+        open: Result<Open, Closed>,
+        app: &App,
+        headers: &HeaderMap,
+        path: &'a str,
+    ) -> Result<Self, NoSession> {
         let lang = Lang::of(headers);
         match open {
             Ok(Open { session, cookies }) => Ok(Self { session, lang, path, cookies }),
-            Err(why) => Err(NoSession { lang, path: path.to_owned(), why }),
+            Err(why) => {
+                let links = Links::kept(app, headers);
+                Err(NoSession { lang, path: path.to_owned(), links, why, form: None })
+            }
         }
     }
 
     /// The page, or the one that says why there is none; with the cookies of tokens that were renewed.
     pub fn answer(self, page: Result<Response, tonic::Status>) -> Response {
-        self.answer_form(page, "")
+        self.refusing(page, None)
     }
 
     /// The answer to a form. What was written into it is shown again when it was refused, so that it is not lost.
     pub fn answer_form(self, page: Result<Response, tonic::Status>, written: &str) -> Response {
+        self.refusing(page, Some(written))
+    }
+
+    fn refusing(self, page: Result<Response, tonic::Status>, form: Option<&str>) -> Response {
         let links = Links::of(&self.session);
-        let page = page.unwrap_or_else(|status| refused(self.lang, self.path, links, &status, written));
+        let page = page.unwrap_or_else(|status| refused(self.lang, self.path, links, &status, form));
         with_cookies(page, self.cookies)
     }
 }

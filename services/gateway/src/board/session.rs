@@ -100,7 +100,8 @@ impl Session {
         }
     }
 
-    fn sealed_in(app: &App, headers: &HeaderMap) -> Option<Self> {
+    /// The session that the cookies of a request hold, whether it is over or not.
+    pub fn sealed_in(app: &App, headers: &HeaderMap) -> Option<Self> {
         let name = app.board.cookie_name();
         let (count, first) = cookie(headers, name)?.split_once('-')?;
         let count = count.parse::<usize>().ok().filter(|count| (1..=PIECES).contains(count))?;

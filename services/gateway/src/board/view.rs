@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::{
     http::{HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse, Response},
 };
 use chassis::clock::new_id;
 use chrono::{DateTime, FixedOffset};
@@ -13,20 +13,8 @@ use proto::{
     analytics::v1::{Count, IndicatorValue},
     case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, GeoPoint, Reason, Supplement, SyncState},
 };
-use tonic_types::StatusExt;
 
-use super::{lang::Lang, links::Links, names::Names, session::Closed};
-
-#[derive(Template)]
-#[template(path = "message.html")]
-struct MessagePage<'a> {
-    lang: Lang,
-    path: &'a str,
-    links: Links,
-    message: &'a str,
-    /// What somebody wrote into a form that was refused.
-    written: &'a str,
-}
+use super::{lang::Lang, names::Names};
 
 /// The page as an answer.
 pub fn render(page: &impl Template) -> Response {
@@ -44,51 +32,13 @@ pub fn unsynced(ticket: &ExternalTicket) -> bool {
     matches!(ticket.sync_state(), SyncState::Failed | SyncState::Retrying)
 }
 
-/// The page that says why there is none, never in the service's own words; with what was written into the form that was refused.
-pub fn refused(lang: Lang, path: &str, links: Links, status: &tonic::Status, written: &str) -> Response {
-    let wrong = wrong_fields(status, lang);
-    let (code, message) = match status.code() {
-        tonic::Code::Unauthenticated => return Redirect::to("/login").into_response(),
-        tonic::Code::NotFound => (
-            StatusCode::NOT_FOUND,
-            lang.t("没有找到，或不在您的范围内。", "Not found, or not within your reach."),
-        ),
-        tonic::Code::PermissionDenied => {
-            (StatusCode::FORBIDDEN, lang.t("您的岗位不能查看此页。", "Your role may not see this page."))
-        }
-        tonic::Code::InvalidArgument => (
-            StatusCode::BAD_REQUEST,
-            wrong.as_deref().unwrap_or(lang.t("请求有误。", "The request is not valid.")),
-        ),
-        tonic::Code::FailedPrecondition | tonic::Code::Aborted => (
-            StatusCode::CONFLICT,
-            lang.t(
-                "情况已经变化，请返回重新查看。",
-                "Things have changed meanwhile: go back and look again.",
-            ),
-        ),
-        _ => away(lang),
-    };
-    (code, render(&MessagePage { lang, path, links, message, written })).into_response()
-}
-
-/// Which fields of a form a service does not take, in words; nothing where it names none that a form has.
-fn wrong_fields(status: &tonic::Status, lang: Lang) -> Option<String> {
-    let details = status.get_error_details();
-    let violations = &details.bad_request()?.field_violations;
-    let fields: Vec<String> = violations.iter().filter_map(|wrong| known_field(&wrong.field, lang)).collect();
-    (!fields.is_empty()).then(|| match lang {
-        Lang::Zh => format!("填写有误：{}。", fields.join("、")),
-        Lang::En => format!("Not valid: {}.", fields.join(", ")),
-    })
-}
-
 /// The name of a field of a form; an unknown one is shown as it is.
 pub fn field(name: &str, lang: Lang) -> String {
     known_field(name, lang).unwrap_or_else(|| name.to_owned())
 }
 
-fn known_field(name: &str, lang: Lang) -> Option<String> {
+/// The name of a field that a form has; nothing of another.
+pub fn known_field(name: &str, lang: Lang) -> Option<String> {
     let code = format!("field_{name}");
     let known = lang.name(&code);
     (known != code).then_some(known)
@@ -99,26 +49,9 @@ pub fn fresh() -> String {
     new_id().to_string()
 }
 
-/// The page that says why there is nothing else to show.
-pub fn told(lang: Lang, path: &str, links: Links, code: StatusCode, message: &str) -> Response {
-    (code, render(&MessagePage { lang, path, links, message, written: "" })).into_response()
-}
-
-/// What a page answers to somebody without a session.
-pub fn closed(lang: Lang, path: &str, closed: Closed) -> Response {
-    match closed {
-        Closed::SignedOut => Redirect::to("/login").into_response(),
-        Closed::Away => {
-            let (code, message) = away(lang);
-            told(lang, path, Links::default(), code, message)
-        }
-    }
-}
-
-fn away(lang: Lang) -> (StatusCode, &'static str) {
-    let message =
-        lang.t("服务暂时没有应答，请稍后再试。", "The service does not answer just now; try again shortly.");
-    (StatusCode::SERVICE_UNAVAILABLE, message)
+/// The sign-in form, which leads on to where somebody wanted to go.
+pub fn sign_in_for(path: &str) -> String {
+    format!("/login?next={}", encoded(path))
 }
 
 /// Adds `Set-Cookie`s.
@@ -166,6 +99,11 @@ pub fn share(count: i64, total: i64) -> i64 {
 /// All of them.
 pub fn total(counts: &[Count]) -> i64 {
     counts.iter().map(|count| count.count).sum()
+}
+
+/// The English word for so many.
+pub fn plural(count: i64, one: &'static str, many: &'static str) -> &'static str {
+    if count == 1 { one } else { many }
 }
 
 /// The rate with a code.
@@ -406,6 +344,12 @@ mod tests {
     }
 
     #[test]
+    fn one_is_told_in_the_singular() {
+        let day = |count| plural(count, "day", "days");
+        assert_eq!([day(0), day(1), day(2)], ["days", "day", "days"]);
+    }
+
+    #[test]
     fn amounts_are_told_in_yuan_and_unknown_words_as_they_are() {
         assert_eq!((yuan(&80_005), yuan(&7)), ("800.05".to_owned(), "0.07".to_owned()));
         assert_eq!(word("supervision_level", 2, Lang::Zh), "二级督办");
@@ -435,22 +379,6 @@ mod tests {
             materials(&list, Lang::Zh),
             [row("own_paper", true, false), row("照片", true, true), row("map", false, true)]
         );
-    }
-
-    #[test]
-    fn fields_of_forms_that_were_refused_are_named_in_words_and_no_others() {
-        let mut details = tonic_types::ErrorDetails::new();
-        details.add_bad_request_violation("record_ref", "SELECT 1");
-        details.add_bad_request_violation("unit_id", "must be an id");
-        let status = tonic::Status::with_error_details(tonic::Code::InvalidArgument, "x", details);
-        assert_eq!(wrong_fields(&status, Lang::Zh).as_deref(), Some("填写有误：培训记录编号。"));
-        let english = wrong_fields(&status, Lang::En);
-        assert_eq!(english.as_deref(), Some("Not valid: Record of the courses."));
-        let mut details = tonic_types::ErrorDetails::new();
-        details.add_bad_request_violation("unit_id", "must be an id");
-        let status = tonic::Status::with_error_details(tonic::Code::InvalidArgument, "x", details);
-        assert_eq!(wrong_fields(&status, Lang::En), None, "no form has it");
-        assert_eq!(wrong_fields(&tonic::Status::invalid_argument("x"), Lang::En), None);
     }
 
     #[test]

@@ -164,7 +164,7 @@ async fn a_transfer_in_effect_shows_the_five_with_the_figures_of_three_services(
     shows(&html, &["服务承诺到社区", "按时办结率 75.00 % (6 / 8)", "3 个工作日"]);
     shows(&html, &["居民评议到社区", "评价 3", "好评率 66.67 %", "回访评分 0", "满意率 —"]);
     shows(&html, &["经费到社区", "已划拨 800.00 元", "科目 heating-2026", "支出情况未记录"]);
-    shows(&html, &["DT-1-CJ-0108", "83.33 %", "50.00 %"]);
+    shows(&html, &["DT-1-CJ-0108", "83.33 %", "50.00 %", ">CJ-0108 路灯不亮<", ">CJ-0109<"]);
     assert_eq!(html.matches("<span class=\"tag bad\">尚未到位</span>").count(), 2, "staff and tasks: {html}");
     assert_eq!(html.matches("<span class=\"tag\">已到位</span>").count(), 3, "{html}");
     assert!(!html.contains("确认于"), "staffing tells how it is now");
@@ -266,7 +266,8 @@ async fn an_admission_has_a_page_of_its_own_and_its_dashboard_says_what_is_not_r
     assert!(html.contains(&format!("href=\"{path}\"")), "{html}");
     let (status, html) = page(&edge, &path, &session).await;
     assert_eq!(status, 200);
-    shows(&html, &["CJ-0110", "施行", "doc:district-2026-9", "200.50", "五个到社区", "AD-1-CJ-0110"]);
+    shows(&html, &["CJ-0110 供暖不热 <span", "施行", "doc:district-2026-9", "200.50"]);
+    shows(&html, &["五个到社区", "AD-1-CJ-0110"]);
     shows(&html, &["网格员 承诺 2", "须培训（是否完成未记录）: 供暖基础知识", "划拨情况未记录"]);
     shows(&html, &["承诺时限 3 个工作日", "按时办结率 50.00 % (1 / 2)"]);
     assert_eq!(html.matches("<span class=\"tag\">未知</span>").count(), 2, "staff and money: {html}");

@@ -196,11 +196,22 @@ async fn the_board_is_live_keeps_the_focus_and_loads_nothing_from_elsewhere() {
     let browser = Browser::start().await;
     sign_in(&browser, &edge).await;
     browser.until("live", "document.querySelector('[data-connection]').hidden === false").await;
-    browser.eval("window.stayed = true; document.getElementById('f-closed').focus()").await;
+    browser.eval("window.stayed = true; document.getElementById('f-overdue').focus()").await;
     edge.services.answer("GetBoard", &board(4_711));
     browser.until("the new figure", "document.getElementById('f-all').innerText.includes('4711')").await;
     assert_eq!(browser.eval("return window.stayed").await, true, "without a reload");
-    assert_eq!(browser.text("return document.activeElement.id").await, "f-closed");
+    assert_eq!(browser.text("return document.activeElement.id").await, "f-overdue");
+
+    // The reader stops what changes by itself, and lets it go on.
+    let button = "document.querySelector('h1 + button')";
+    browser.eval(&format!("{button}.click()")).await;
+    browser.until("paused", "document.querySelector('[data-connection]').hidden").await;
+    assert_eq!(browser.text(&format!("return {button}.innerText")).await, "继续更新");
+    edge.services.answer("GetBoard", &board(4_712));
+    browser.eval(&format!("{button}.click()")).await;
+    browser.until("the next figure", "document.getElementById('f-all').innerText.includes('4712')").await;
+    assert_eq!(browser.text(&format!("return {button}.innerText")).await, "暂停更新");
+    assert_eq!(browser.eval("return window.stayed").await, true, "without a reload");
 
     for path in ["/", "/cases", "/cases/{}", "/duties"] {
         browser.go(&format!("{}{}", edge.url, path.replace("{}", CASE))).await;
@@ -246,6 +257,8 @@ async fn an_open_case_shows_its_new_state_without_reloading_and_leaves_alone_wha
     canned::case_is(&edge.services, next);
     browser.until("the new state", "document.querySelector('.state').innerText.includes('待核查')").await;
     assert_eq!(browser.eval("return window.stayed").await, true, "without a reload");
+    let said = browser.text("return document.querySelector('[role=status]').innerText").await;
+    assert!(said.starts_with("已更新 "), "{said}");
     let same = format!("return window.clocks === {clocks}");
     assert_eq!(browser.eval(&same).await, true, "what has not changed is not touched");
     let focused = "return document.activeElement.closest('section').getAttribute('aria-labelledby')";

@@ -9,9 +9,10 @@ use proto::{
     case_routing::v1::{
         ApplicationState, AssignmentStatus, CallbackAttempt, CallbackOutcome, Case, CaseRemark, CaseState,
         Clock as Limit, ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket, GeoPoint,
-        GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse, MediationState,
-        MediationSummary, PublicNotice, Rating, Reason, RoutingCandidate, RoutingDecision, SyncState, Task,
-        TaskPart, TaskState, TimelineEntry, Verification, WaitCaseRequest, WaitCaseResponse,
+        GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse,
+        ListServiceItemsResponse, MediationState, MediationSummary, PublicNotice, Rating, Reason,
+        RoutingCandidate, RoutingDecision, ServiceItem, SyncState, Task, TaskPart, TaskState, TimelineEntry,
+        Verification, WaitCaseRequest, WaitCaseResponse,
     },
     identity::v1::{
         ListOrganizationsResponse, ListUnitsResponse, Organization, RefreshTokenResponse, SignInResponse,
@@ -105,6 +106,7 @@ pub fn board(registered: i64) -> GetBoardResponse {
         end_date: "2026-04-01".into(),
         unit_name_zh: "江汉区".into(),
         unit_name_en: "Jianghan District".into(),
+        of_streets: true,
         ..Default::default()
     }
 }
@@ -365,6 +367,18 @@ pub async fn district(public_url: Option<&str>) -> Edge {
         ..Default::default()
     };
     services.answer("ListUnits", &ListUnitsResponse { units: vec![unit], ..Default::default() });
+    let item = |code: &str, zh: &str, en: &str| ServiceItem {
+        item_code: code.into(),
+        name_zh: zh.into(),
+        name_en: en.into(),
+        ..Default::default()
+    };
+    let items = vec![
+        item("CJ-0108", "路灯不亮", "Street lamp out"),
+        item("CJ-0110", "供暖不热", "Heating too cold"),
+        item("CJ-0111", "燃气安全", "Gas safety"),
+    ];
+    services.answer("ListServiceItems", &ListServiceItemsResponse { items, ..Default::default() });
     let org = |id: &str, zh: &str, en: &str| Organization {
         org_id: id.into(),
         name_zh: zh.into(),
@@ -393,6 +407,7 @@ fn hotspots(services: &Services) {
         count: 12,
         expected: 2.0625,
         answer: cases::HotspotAnswer::Open.into(),
+        topic_possible: true,
         ..Default::default()
     };
     let topic = cases::Hotspot {

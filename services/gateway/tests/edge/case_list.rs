@@ -8,7 +8,8 @@ use std::sync::{
 use prost::Message;
 use proto::case_routing::v1::{Case, CaseState, ListCasesRequest, ListCasesResponse};
 use reqwest::Response;
-use tonic::Status;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     canned::{self, STREET, bearer, district, renewed, tokens},
@@ -54,6 +55,62 @@ async fn a_search_is_sent_as_a_form_and_what_it_looks_for_stands_in_no_url() {
     assert_eq!(send("http://evil.example".to_owned()).await.expect("an answer").status(), 403);
     assert_eq!(page(&edge, "/cases?query=x", &session).await.0, 400);
     assert_eq!(edge.services.calls("ListCases").len(), calls, "and no service was asked");
+}
+
+/// Sends this search; the status and the page.
+async fn search(edge: &Edge, cookie: &str, body: &'static str) -> (u16, String) {
+    let request = edge.post("/cases").header("origin", &edge.url).header("cookie", cookie).body(body);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let response = request.send().await.expect("an answer");
+    (response.status().as_u16(), response.text().await.expect("text"))
+}
+
+#[tokio::test]
+async fn words_that_cannot_be_looked_for_are_shown_again_with_what_is_wrong_with_them() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let wrong = |field: &str| {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation(field, "SELECT 1");
+        Status::with_error_details(Code::InvalidArgument, "SELECT 1", details)
+    };
+    edge.services.refuse("ListCases", wrong("query"));
+    let words = "query=A+%E6%A0%8B&state=closed"; // A 栋
+    let (status, html) = search(&edge, &session, words).await;
+    assert_eq!(status, 400);
+    for shown in [r#"value="A 栋""#, "至少输入两个相连的字", r#"name="state" value="closed""#] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    assert!(!html.contains("没有工单") && !html.contains("SELECT"), "{html}");
+    let (_, html) = search(&edge, &format!("{session}; jh_lang=en"), words).await;
+    assert!(html.contains("two letters or characters"), "{html}");
+    edge.services.refuse("ListCases", wrong("page_token"));
+    let (status, html) = search(&edge, &session, words).await;
+    assert!(status == 400 && html.contains("请求有误") && html.contains("A 栋</p>"), "{status}: {html}");
+}
+
+#[tokio::test]
+async fn a_later_page_leads_back_to_the_first_and_another_language_keeps_the_search() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (_, html) = page(&edge, "/cases?state=closed&page=t", &session).await;
+    assert!(html.contains("state=closed&#38;overdue=false&#38;unit=&#38;from=\">第一页"), "{html}");
+    let (_, html) = page(&edge, "/cases?state=closed", &session).await;
+    assert!(!html.contains("第一页"), "{html}");
+
+    let (_, html) = search(&edge, &session, "query=%E8%B7%AF%E7%81%AF&state=closed&page=t").await;
+    assert!(html.contains("<button>第一页</button>") && html.contains("<button>下一页</button>"), "{html}");
+    assert!(!html.contains("action=\"/language\""), "it would lose the words: {html}");
+    let body = "query=%E8%B7%AF%E7%81%AF&state=closed&lang=en";
+    let request = edge.post("/cases").header("origin", &edge.url).header("cookie", &session).body(body);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let response = request.send().await.expect("an answer");
+    assert!(cookies(&response)[0].starts_with("jh_lang=en;"));
+    let html = response.text().await.expect("text");
+    assert!(html.contains("With the words") && html.contains("value=\"路灯\""), "{html}");
+    let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
+    assert_eq!((asked.query.as_str(), asked.states), ("路灯", vec![CaseState::Closed as i32]));
+    assert!(!html.contains("<button>First page</button>"), "it is the first: {html}");
 }
 
 #[tokio::test]

@@ -112,7 +112,10 @@ async fn a_transfer_is_assessed_by_a_form_for_those_who_assess_once_the_street_w
         alternative_code: "none".into(),
     };
     assert_eq!(asked, expected);
-    assert_eq!(led_to(&send(&edge, &path, &edge.url, "", ASSESSED).await), (303, "/login"));
+    let nobody = send(&edge, &path, &edge.url, "", ASSESSED).await;
+    assert_eq!(nobody.status(), 401);
+    let html = nobody.text().await.expect("text");
+    assert!(html.contains(&format!("href=\"/login?next=%2Fduties%2F{TRANSFER}\"")), "{html}");
 }
 
 #[tokio::test]
@@ -142,6 +145,22 @@ async fn a_form_that_is_refused_names_the_field_in_words_and_tells_no_internals(
                 edge.services.refuse(method, status.clone());
             }
             assert_eq!(send(&edge, &path, &edge.url, &session, ASSESSED).await.status(), expected);
+        }
+        // Not for this person, not yet, or not any more: each is told as what it is.
+        let barred = |code: &str| Status::from(chassis::Error::barred("duty", "d1", code, "SELECT 1"));
+        for (status, cookie, said) in [
+            (Status::permission_denied("role"), &session, "您不能办理此事"),
+            (barred("two_persons"), &session, "须由另一人办理"),
+            (barred("two_persons"), &english, "Another person has to do this"),
+            (barred("own_request"), &session, "不能由本部门评估"),
+            (barred("not_heard"), &session, "尚未表示意见"),
+            (barred("transfer_state"), &session, "情况已经变化"),
+        ] {
+            for method in ["AssessDutyTransfer", "AssessAdmission"] {
+                edge.services.refuse(method, status.clone());
+            }
+            let html = send(&edge, &path, &edge.url, cookie, ASSESSED).await.text().await.expect("text");
+            assert!(html.contains(said) && !html.contains("SELECT"), "{said}: {html}");
         }
         let other = send(&edge, &path, &edge.url, &session, "request_id=r&action=x").await;
         assert_eq!(other.status(), 400, "{path}");

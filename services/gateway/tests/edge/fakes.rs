@@ -206,6 +206,7 @@ impl Edge {
             key_file: key.display().to_string(),
             addresses: names.into_iter().map(|name| (name.to_owned(), address.to_owned())).collect(),
             proxies: gateway::Proxies::default(),
+            demonstration: false,
         };
         change(&mut config);
         tokio::spawn(gateway::serve(config, listener, stop.clone()));

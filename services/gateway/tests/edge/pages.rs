@@ -1,14 +1,16 @@
 //! The board over plain HTTP: what its pages show, and what they answer where a service refuses.
 
 use proto::{
+    analytics::v1::GetBoardResponse,
     auth::v1::Role,
     case_routing::v1::{
-        Case, CaseState, GetCaseRequest, GetCaseResponse, ItemSuggestion, ListCasesRequest,
-        ListPublicNoticesRequest, OpenTopicCaseRequest, OpenTopicCaseResponse, SuggestItemsResponse,
-        SuggestionState, TriageDecision,
+        Case, CaseState, GetCaseRequest, GetCaseResponse, Hotspot, HotspotAnswer, ItemSuggestion,
+        ListCasesRequest, ListHotspotsResponse, ListPublicNoticesRequest, OpenTopicCaseRequest,
+        OpenTopicCaseResponse, SuggestItemsResponse, SuggestionState, TriageDecision,
     },
 };
-use tonic::Status;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     canned::{self, CASE, STREET, district, everybody_is},
@@ -29,6 +31,7 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
     assert_eq!(html.matches("含撤并前数据").count(), 2, "a rate, and the line of a street");
     let unreached = "<b>5.00 %</b> 回访未联系上率 <small>I-16-unreached · 12/240</small>";
     assert!(html.contains(unreached), "{html}");
+    assert!(html.contains("data-pause=\"暂停更新\" data-resume=\"继续更新\""), "it can be stopped: {html}");
     assert_eq!(
         edge.services.calls("GetBoard")[0].header("authorization").as_deref(),
         Some(canned::bearer(600).as_str())
@@ -63,6 +66,7 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
     ] {
         assert!(html.contains(shown), "{shown}");
     }
+    assert!(html.contains("data-pause=\"暂停更新\"") && html.contains("role=\"status\""), "{html}");
     assert!(html.contains("&#60;script&#62;") && !html.contains("<script>alert"), "texts are escaped");
     assert_eq!(edge.services.calls("GetCase")[0].decode::<GetCaseRequest>().case_id, CASE);
 
@@ -160,6 +164,10 @@ async fn public_notices_are_read_by_everybody_and_asked_for_with_nobodys_token()
         {
             assert!(html.contains(shown), "{shown}: {html}");
         }
+        // The header is that of who comes.
+        assert_eq!(html.contains("退出") && html.contains("修改密码"), !cookie.is_empty(), "{html}");
+        assert_eq!(html.contains("href=\"/login\""), cookie.is_empty(), "{html}");
+        assert!(html.contains("社区窗口提出异议") && !html.contains("登录后"), "{html}");
     }
     for call in edge.services.calls("ListPublicNotices") {
         assert_eq!(call.header("authorization"), None);
@@ -168,7 +176,8 @@ async fn public_notices_are_read_by_everybody_and_asked_for_with_nobodys_token()
     let (_, html) = page(&edge, "/notices", "jh_lang=en").await;
     assert!(html.contains("Temporary relief") && html.contains("Dajia Community"), "{html}");
     edge.services.refuse("ListPublicNotices", Status::invalid_argument("unit_id: must be an id"));
-    assert_eq!(page(&edge, "/notices?unit=x", "").await.0, 400);
+    let (status, html) = page(&edge, "/notices?unit=x", "").await;
+    assert!(status == 400 && !html.contains("退出"), "{status}: {html}");
     // Where an application stands is seen in lists and on its case.
     let (_, html) = page(&edge, "/cases", &session).await;
     assert!(html.contains("申请: 公示中"), "{html}");
@@ -214,6 +223,20 @@ async fn hot_spots_are_shown_with_what_came_of_them_and_answered_by_forms_of_thi
         (asked.hotspot_id.as_str(), asked.request_id.as_str(), asked.text.as_str()),
         ("h", "r", "路灯")
     );
+    // Browsers send the end of a line as two characters.
+    send("hotspot_id=h&request_id=r&action=topic&text=a%0D%0Ab", edge.url.clone()).await.expect("an answer");
+    let asked: OpenTopicCaseRequest = edge.services.calls("OpenTopicCase")[1].decode();
+    assert_eq!(asked.text, "a\nb");
+    let mut details = ErrorDetails::new();
+    details.add_bad_request_violation("text", "has 1–4000 characters");
+    let long = Status::with_error_details(Code::InvalidArgument, "text", details);
+    edge.services.refuse("OpenTopicCase", long);
+    let refused = send(topic, edge.url.clone()).await.expect("an answer").text().await.expect("text");
+    assert!(refused.contains("填写有误：专题内容。"), "{refused}");
+    let channel = chassis::Error::barred("hotspot", "h", "own_channel", "no topic case is opened for it");
+    edge.services.refuse("OpenTopicCase", channel.into());
+    let refused = send(topic, edge.url.clone()).await.expect("an answer").text().await.expect("text");
+    assert!(refused.contains("有专门渠道") && !refused.contains("情况已经变化"), "{refused}");
     // Refused: what was written is not lost with it.
     for status in [Status::aborted("moved on"), Status::permission_denied("no")] {
         edge.services.refuse("OpenTopicCase", status);
@@ -233,6 +256,27 @@ async fn hot_spots_are_shown_with_what_came_of_them_and_answered_by_forms_of_thi
 }
 
 #[tokio::test]
+async fn what_has_a_channel_of_its_own_has_no_form_for_a_topic_case_and_says_so() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let spot = |topic_possible| Hotspot {
+        hotspot_id: CASE.into(),
+        answer: HotspotAnswer::Open.into(),
+        topic_possible,
+        ..Default::default()
+    };
+    for possible in [true, false] {
+        let found = ListHotspotsResponse { hotspots: vec![spot(possible)], ..Default::default() };
+        edge.services.answer("ListHotspots", &found);
+        let (_, html) = page(&edge, "/hotspots?page=t", &session).await;
+        assert_eq!(html.contains("value=\"topic\""), possible, "{html}");
+        assert_eq!(html.contains("有专门渠道"), !possible, "{html}");
+        assert!(html.contains("value=\"dismiss\""), "it is answered all the same: {html}");
+        assert!(html.contains("href=\"/hotspots?answer=\">第一页") && !html.contains("下一页"), "{html}");
+    }
+}
+
+#[tokio::test]
 async fn who_may_not_answer_hot_spots_sees_them_without_forms() {
     let edge = district(None).await;
     for (role, forms) in [(Role::StreetSupervisor, false), (Role::StationHead, true)] {
@@ -243,6 +287,56 @@ async fn who_may_not_answer_hot_spots_sees_them_without_forms() {
         assert_eq!(html.contains("<details>"), forms, "{role:?}: {html}");
         assert_eq!(html.contains("action=\"/hotspots\""), forms, "{role:?}: {html}");
     }
+}
+
+#[tokio::test]
+async fn the_board_tells_its_last_day_and_which_figures_are_of_its_days_and_which_of_now() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (_, html) = page(&edge, "/", &session).await;
+    assert!(html.contains("2026-03-01 – 2026-03-31") && !html.contains("2026-04-01"), "{html}");
+    for shown in [
+        "登记</a> <small>近 31 天</small>",
+        "在办 <small>目前</small>",
+        "超期未结</a> <small>目前</small>",
+        "<b>228</b> 结案 <small>近 31 天</small>",
+        "按状态 <small>目前全部工单</small>",
+        "在办、超期为目前，其余为 近 31 天",
+        "按街道",
+        "满意率（≥3分）",
+    ] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    assert!(!html.contains("href=\"/cases?state=closed\"><b>"), "no link leads to others: {html}");
+    let (_, html) = page(&edge, "/", &format!("{session}; jh_lang=en")).await;
+    for shown in ["2026-03-01 – 2026-03-31", "in 31 days", "all cases now", "By street"] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    // What was registered in these days is what its link leads to.
+    for path in ["/cases?from=2026-03-01", &format!("/cases?unit={STREET}&amp;from=2026-03-01")] {
+        assert!(html.contains(&format!("href=\"{path}\"")), "{path}: {html}");
+        let (_, list) = page(&edge, &path.replace("&amp;", "&"), &session).await;
+        assert!(list.contains("登记日自 2026-03-01"), "{list}");
+        assert!(list.contains("type=\"hidden\" name=\"from\" value=\"2026-03-01\""), "{list}");
+        assert!(list.contains("from=2026-03-01&#38;page=a%2Bb"), "{list}");
+        let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
+        let midnight = prost_types::Timestamp { seconds: 1_772_294_400, nanos: 0 }; // of Wuhan
+        assert_eq!(asked.registered_after, Some(midnight));
+    }
+    let (status, _) = page(&edge, "/cases?from=yesterday", &session).await;
+    let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
+    assert_eq!((status, asked.registered_after), (200, None));
+}
+
+#[tokio::test]
+async fn what_lies_below_a_street_is_not_called_a_street() {
+    let edge = district(None).await;
+    edge.services.answer("GetBoard", &GetBoardResponse { of_streets: false, ..canned::board(300) });
+    let session = sign_in(&edge).await;
+    let (_, html) = page(&edge, "/", &session).await;
+    assert!(html.contains("按下级区域") && html.contains(">区域</th>") && !html.contains("按街道"), "{html}");
+    let (_, html) = page(&edge, "/", &format!("{session}; jh_lang=en")).await;
+    assert!(html.contains("By area") && !html.contains("By street"), "{html}");
 }
 
 #[tokio::test]

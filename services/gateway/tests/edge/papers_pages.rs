@@ -7,7 +7,7 @@ use proto::{
         Application, DutyLeg, DutyTransfer, DutyTransferState, GetAdmissionResponse, GetApplicationRequest,
         GetApplicationResponse, GetCaseResponse, GetDutyTransferRequest, GetDutyTransferResponse,
         GetMediationRequest, LegState, ListAdmissionsResponse, ListMediationsRequest, ListMediationsResponse,
-        TaskAdmission,
+        Mediation, MediationDeadline, MediationDeadlineKind, TaskAdmission,
     },
     identity::v1::SignInResponse,
 };
@@ -66,7 +66,8 @@ async fn an_application_tells_who_went_when_its_benefit_is_reviewed_and_what_cam
     let session = sign_in(&edge).await;
     let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
     assert_eq!(status, 200);
-    shows(&html, &["谁去的", "p-1", "p-2", "p-3", "人数不足，不算数：需 2"]);
+    shows(&html, &["谁去的", "工作人员 1", "工作人员 2", "人数不足，不算数：需 2"]);
+    assert!(!html.contains(">p-1") && !html.contains("p-3"), "nobody is told by a reference: {html}");
     assert_eq!(html.matches("人数不足").count(), 1, "two were enough");
     shows(&html, &["待遇标签", "低保 · 复核中", "复核日", "2026-03-22", "到期复核"]);
     shows(&html, &[&format!("href=\"/cases/{GRANTED}\""), &format!("href=\"/cases/{RECHECK}\"")]);
@@ -81,6 +82,18 @@ async fn an_application_tells_who_went_when_its_benefit_is_reviewed_and_what_cam
         "Not decided",
     ];
     shows(&html, &english);
+
+    assert!(!html.contains("Papers of the urgent grant"), "there is none: {html}");
+    let day = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let urgent = Application { papers_due_time: day(1_773_018_000), ..papers::application() };
+    edge.services.answer("GetApplication", &GetApplicationResponse { application: Some(urgent.clone()) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    shows(&html, &["补齐手续", "期限 2026-03-09 09:00"]);
+    let complete = Application { papers_time: day(1_772_413_200), ..urgent };
+    edge.services.answer("GetApplication", &GetApplicationResponse { application: Some(complete) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    shows(&html, &["补齐手续", "已补齐 2026-03-02 09:00"]);
+    assert!(!html.contains("期限 2026-03-09"), "{html}");
 
     let ended = Application { benefit: Some(papers::benefit(true)), ..papers::application() };
     edge.services.answer("GetApplication", &GetApplicationResponse { application: Some(ended) });
@@ -156,7 +169,7 @@ async fn a_list_of_mediations_leads_to_the_cases_and_tells_what_is_waited_for() 
     assert_eq!(status, 200);
     shows(&html, &[&format!("href=\"/cases/{CASE}\""), "420103-20260302-000001", "协议生效"]);
     shows(&html, &["开始 2026-03-02 09:00", "满春街道办事处", "申请司法确认 2026-04-01 09:00"]);
-    shows(&html, &["/mediations?overdue=false&#38;page=a%2Bb"]);
+    shows(&html, &["/mediations?overdue=false&#38;page=a%2Bb", "href=\"/mediations?overdue=false\">第一页"]);
     let (_, html) = page(&edge, "/mediations?overdue=true", &format!("{session}; jh_lang=en")).await;
     shows(&html, &["Agreement in effect", "Ask the court 2026-04-01 09:00", "overdue=true&#38;page=a%2Bb"]);
     let asked: Vec<ListMediationsRequest> =
@@ -164,6 +177,17 @@ async fn a_list_of_mediations_leads_to_the_cases_and_tells_what_is_waited_for() 
     assert_eq!((asked[0].page_token.as_str(), asked[0].overdue), ("x", false));
     assert_eq!((asked[1].page_token.as_str(), asked[1].overdue), ("", true));
 
+    // A day that is over is told in words, not by a colour alone.
+    let passed = MediationDeadline {
+        kind: MediationDeadlineKind::RequestConfirmation.into(),
+        due_time: Some(Timestamp { seconds: 1_772_413_200, nanos: 0 }),
+        passed: true,
+        ..Default::default()
+    };
+    let mediations = vec![Mediation { deadlines: vec![passed], ..Default::default() }];
+    let late = ListMediationsResponse { mediations, ..Default::default() };
+    edge.services.answer("ListMediations", &late);
+    shows(&page(&edge, "/mediations", &session).await.1, &["申请司法确认 2026-03-02 09:00 · 已过"]);
     edge.services.answer("ListMediations", &ListMediationsResponse::default());
     shows(&page(&edge, "/mediations", &session).await.1, &["没有调解。"]);
     edge.services.refuse("ListMediations", Status::permission_denied("role"));
@@ -180,15 +204,17 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     shows(
         &html,
         &[
-            "CJ-0108",
+            "CJ-0108 路灯不亮",
             "已提出",
             "已确认",
             "已拒绝",
             "施行",
             "200.50",
             "网格员 × 2",
-            "CJ-0111",
+            "CJ-0110 供暖不热",
+            "CJ-0111 燃气安全",
             "transfers=a%2Bb",
+            "href=\"/duties\">第一页",
         ],
     );
     let path = format!("/duties/{TRANSFER}");

@@ -15,13 +15,16 @@ use crate::{
 #[tokio::test]
 async fn nobody_sees_a_page_without_a_session() {
     let edge = district(None).await;
-    for (path, cookie) in
-        [("/", ""), ("/cases", ""), ("/cases/x", "jh_session=1-forged"), ("/", "jh_session=9-x")]
-    {
+    for (path, cookie, next) in [
+        ("/", "", "%2F"),
+        ("/cases?state=closed", "", "%2Fcases%3Fstate%3Dclosed"),
+        ("/cases/x", "jh_session=1-forged", "%2Fcases%2Fx"),
+        ("/", "jh_session=9-x", "%2F"),
+    ] {
         let response = edge.get(path).header("cookie", cookie).send().await.expect("an answer");
         assert_eq!(
             (response.status().as_u16(), response.headers()["location"].to_str().expect("text")),
-            (303, "/login")
+            (303, format!("/login?next={next}").as_str())
         );
     }
     // Sealed by another key.
@@ -35,6 +38,78 @@ async fn nobody_sees_a_page_without_a_session() {
     assert_eq!(refused.status(), 401);
     assert!(cookies(&refused).is_empty());
     assert!(refused.text().await.expect("text").contains("用户名或密码不对"));
+}
+
+#[tokio::test]
+async fn signing_in_leads_to_where_somebody_wanted_to_go_on_this_site_only() {
+    let edge = district(None).await;
+    let (status, html) = page(&edge, "/login?next=%2Fcases%2Fx", "").await;
+    assert_eq!(status, 200);
+    for shown in [
+        "type=\"hidden\" name=\"next\" value=\"/cases/x\"",
+        "href=\"/cases/x\">继续前往",
+        "name=\"back\" value=\"/login?next=%2Fcases%2Fx\"",
+    ] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    // Refused: neither the name nor the way is lost.
+    let refused = post(&edge, "/login", "login=li&password=wrong&next=%2Fcases%2Fx").await;
+    let html = refused.text().await.expect("text");
+    assert!(html.contains("value=\"li\"") && html.contains("value=\"/cases/x\""), "{html}");
+    assert!(!html.contains("wrong"), "{html}");
+    for (form, expected) in [
+        ("login=li&password=secret&next=%2Fcases%2Fx", "/cases/x"),
+        ("login=li&password=secret&next=%2F%2Fevil.example", "/"),
+        ("login=li&password=secret&next=https%3A%2F%2Fevil.example", "/"),
+        ("login=li&password=secret&next=", "/"),
+    ] {
+        let response = post(&edge, "/login", form).await;
+        let location = response.headers()["location"].to_str().expect("text");
+        assert_eq!((response.status().as_u16(), location), (303, expected), "{form}");
+    }
+    let (_, html) = page(&edge, "/login?next=%2F%2Fevil.example", "").await;
+    assert!(!html.contains("evil") && !html.contains("继续前往"), "{html}");
+}
+
+#[tokio::test]
+async fn where_the_accounts_of_the_demonstration_are_is_told_in_a_demonstration_only() {
+    let edge = district(None).await;
+    assert!(!page(&edge, "/login", "").await.1.contains("演示"));
+    let edge = Edge::configured(|config| config.demonstration = true).await;
+    assert!(page(&edge, "/login", "").await.1.contains("演示帐号及其密码"));
+}
+
+#[tokio::test]
+async fn what_was_written_is_shown_again_when_the_session_is_over_or_identity_is_away() {
+    let edge = district(None).await;
+    let topic = "hotspot_id=h&request_id=r&action=topic&text=%E8%B7%AF%E7%81%AF";
+    let send = async |session: &str| {
+        let request = edge.post("/hotspots").header("origin", &edge.url).header("cookie", session);
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(topic);
+        let response = request.send().await.expect("an answer");
+        (response.status().as_u16(), response.text().await.expect("text"))
+    };
+    let written = "<p class=\"quote\">路灯</p>";
+    let again = "href=\"/login?next=%2Fhotspots\"";
+    let (status, html) = send("").await;
+    assert!(status == 401 && html.contains(written) && html.contains(again), "{status}: {html}");
+    assert!(!html.contains("退出"), "nobody is signed in: {html}");
+
+    let session = sign_in(&edge).await;
+    edge.services.refuse("OpenTopicCase", Status::unauthenticated("revoked"));
+    let (status, html) = send(&session).await;
+    assert!(status == 401 && html.contains(written) && html.contains(again), "{status}: {html}");
+    assert!(!html.contains("revoked"), "{html}");
+
+    edge.services.answer("SignIn", &tokens(-5));
+    let old = sign_in(&edge).await;
+    edge.services.refuse("RefreshToken", Status::unavailable("later"));
+    let (status, html) = send(&old).await;
+    assert!(status == 503 && html.contains(written), "{status}: {html}");
+    assert!(html.contains("退出"), "who has a session has one still: {html}");
+    edge.services.refuse("RefreshToken", Status::unauthenticated("used before"));
+    let (status, html) = send(&old).await;
+    assert!(status == 401 && html.contains(written) && html.contains(again), "{status}: {html}");
 }
 
 #[tokio::test]

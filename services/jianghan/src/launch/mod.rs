@@ -165,6 +165,7 @@ impl Launch {
             key_file: key_path.display().to_string(),
             addresses: addresses.clone(),
             proxies,
+            demonstration: true,
         };
         let parts = match self.shape {
             Shape::AllInOne => self.here(configs, listeners, gateway, http).await?,
@@ -312,6 +313,7 @@ impl Launch {
             ("JIANGHAN_KEY_FILE".to_owned(), key.display().to_string()),
             ("JIANGHAN_CALENDAR_KEY".to_owned(), calendar_key.to_owned()),
             ("JIANGHAN_ALLOW_TIME_TRAVEL".to_owned(), self.allows_time_travel()?.to_string()),
+            ("JIANGHAN_DEMONSTRATION".to_owned(), "true".to_owned()),
             ("JIANGHAN_ADDR_IDENTITY".to_owned(), book.identity.clone()),
             ("JIANGHAN_ADDR_CASE_ROUTING".to_owned(), book.case_routing.clone()),
             ("JIANGHAN_ADDR_STAFFING".to_owned(), book.staffing.clone()),
