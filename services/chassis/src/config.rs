@@ -332,9 +332,7 @@ impl ServiceConfig {
     /// When a key is unknown (if `T` denies unknown fields) or a value has the wrong form.
     pub fn section<T: DeserializeOwned + Default>(&self) -> anyhow::Result<T> {
         match self.services.get(&self.service) {
-            Some(table) => {
-                typed(table.clone()).with_context(|| format!("in [services.{}]", self.service))
-            }
+            Some(table) => typed(table.clone()).with_context(|| format!("in [services.{}]", self.service)),
             None => Ok(T::default()),
         }
     }

@@ -322,11 +322,8 @@ fn a_patrol_in_another_street_looks_like_none() {
         let imported = imported.into_inner();
         assert!(imported.applied, "{:?}", imported.problems);
         let head = world.login(&format!("head.{COMMUNITY}"));
-        let start = StartPatrolRequest {
-            request_id: request_id(),
-            grid_code: GRID.to_owned(),
-            ..Default::default()
-        };
+        let start =
+            StartPatrolRequest { request_id: request_id(), grid_code: GRID.to_owned(), ..Default::default() };
         let started = patrols.start_patrol(head.asks(start).await).await.expect("a patrol begins");
         let patrol_id = started.into_inner().patrol.expect("a patrol").patrol_id;
         let id = &patrol_id;

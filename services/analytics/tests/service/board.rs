@@ -131,7 +131,7 @@ async fn whoever_was_not_reached_when_called_back_is_told_apart() {
         ..Default::default()
     };
     let answer = client(&service, &analyst()).query_indicators(request).await.unwrap().into_inner();
-    let value = answer.values.first().expect("a value");
+    let value = &answer.values[0];
     assert_eq!((value.numerator, value.denominator, value.value), (1, 2, Some(0.5)));
     service.stop().await;
 }

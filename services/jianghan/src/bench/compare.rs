@@ -123,7 +123,10 @@ async fn measure(args: &Args, sites: &mut Vec<Site>) -> Result<()> {
             if !args.json {
                 out::note!(
                     "  … {number}/{}  {:>9} cases  {:>6.1}/s  floor {:>7.0}/s",
-                    args.rounds, site.cases, measured.lifecycles_per_second, measured.floor_users
+                    args.rounds,
+                    site.cases,
+                    measured.lifecycles_per_second,
+                    measured.floor_users
                 );
             }
         }
@@ -199,7 +202,9 @@ impl Report {
         let missed = if self.differ_percent > MARK_PERCENT { "  > mark" } else { "" };
         out::say!(
             "  differ by {:.1} % (mark {MARK_PERCENT} %){missed}, processor time by {:.1} %; {} errors",
-            self.differ_percent, self.processor_differ_percent, self.errors
+            self.differ_percent,
+            self.processor_differ_percent,
+            self.errors
         )
     }
 }

@@ -17,8 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     import::{self, Options, Outcome},
     launch::{Launch, Launched, SeedScope, Shape},
-    out,
-    reconcile,
+    out, reconcile,
     simulate::{self, actors::units, keywords},
     suite::{Session, Suite},
 };

@@ -147,11 +147,16 @@ fn print(report: &Report) -> Result<()> {
     )?;
     out::say!(
         "  processor a case: process {:.0} µs, PostgreSQL {:.0} µs; {:.0} cases/s a core; floor {:.0} commits/s",
-        report.process_us_a_case, report.postgres_us_a_case, report.cases_per_core_second, report.floor_1
+        report.process_us_a_case,
+        report.postgres_us_a_case,
+        report.cases_per_core_second,
+        report.floor_1
     )?;
     out::say!(
         "  figures followed after {:.1} s, words after {:.1} s; memory {:.0} MB",
-        report.figures_follow_seconds, report.words_follow_seconds, report.memory_mb.resident
+        report.figures_follow_seconds,
+        report.words_follow_seconds,
+        report.memory_mb.resident
     )?;
     out::text(&marks::lines(&report.marks))?;
     if let Some(differences) = report.differences {

@@ -22,8 +22,7 @@ use super::{
 };
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
-    out,
-    reconcile,
+    out, reconcile,
     simulate::{self, actors::Actors},
     suite::{Session, Suite},
 };

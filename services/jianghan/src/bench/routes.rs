@@ -118,11 +118,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         out::say!(
             "{} rules, {} items, {} organisations; table built in {:.0} ms",
-            report.rules, report.items, report.organisations, report.build_ms
+            report.rules,
+            report.items,
+            report.organisations,
+            report.build_ms
         )?;
         out::say!(
             "{} decisions: mean {:.0} ns, p50 {} ns, p99 {} ns; {:.1} candidates each, {} led",
-            report.decisions, report.mean_ns, report.p50_ns, report.p99_ns, report.candidates, report.led
+            report.decisions,
+            report.mean_ns,
+            report.p50_ns,
+            report.p99_ns,
+            report.candidates,
+            report.led
         )?;
         out::text(&marks::lines(&report.marks))?;
     }

@@ -74,13 +74,18 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     } else {
         out::say!(
             "{} cases, imported in {:.0} s, words {:.0} s later; one asks at a time",
-            report.cases, report.import_seconds, report.words_seconds
+            report.cases,
+            report.import_seconds,
+            report.words_seconds
         )?;
         for kind in &report.kinds {
             let late = if kind.step.p99_ms > MARK_MS { "  > mark" } else { "" };
             out::say!(
                 "  {:<38} {:>4} found   p50 {:>7.1} ms   p99 {:>7.1} ms{late}",
-                kind.name, kind.found, kind.step.p50_ms, kind.step.p99_ms
+                kind.name,
+                kind.found,
+                kind.step.p50_ms,
+                kind.step.p99_ms
             )?;
         }
     }

@@ -68,7 +68,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     } else {
         out::say!(
             "{} open clocks (imported in {:.0} s), {} of them pass within a second",
-            report.clocks, report.import_seconds, report.burst
+            report.clocks,
+            report.import_seconds,
+            report.burst
         )?;
         out::say!(
             "  noted late: p50 {:.0} ms, p99 {:.0} ms, most {:.0} ms; told late: p50 {:.0} ms, p99 {:.0} ms; {} out of order",

@@ -17,8 +17,7 @@ use tonic::{Code, Status};
 
 use super::{Target, hotspots};
 use crate::{
-    out,
-    simulate,
+    out, simulate,
     suite::{Rpc, Session, Suite, request_id},
 };
 

@@ -12,8 +12,7 @@ use serde_json::json;
 
 use super::Target;
 use crate::{
-    out,
-    simulate,
+    out, simulate,
     suite::{SERVICES, Session, Suite},
 };
 

@@ -178,7 +178,11 @@ fn print(report: &Report, json: bool) -> Result<()> {
         Some(look) if look.too_little_history => out::say!("too few weeks of history to judge by")?,
         Some(look) => out::say!(
             "{}: {} cells tested, {} new, {} going on, {} over",
-            look.day, look.tested, look.detected, look.continued, look.ended
+            look.day,
+            look.tested,
+            look.detected,
+            look.continued,
+            look.ended
         )?,
         None => {}
     }

@@ -11,8 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Target;
 use crate::{
     import::{self, Options, Outcome},
-    out,
-    simulate,
+    out, simulate,
     suite::Suite,
 };
 

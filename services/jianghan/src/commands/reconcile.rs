@@ -67,7 +67,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     for failure in &outcome.failures {
         out::note!(
             "jianghan: `{}` of {} was not compared: {}",
-            failure.subject, failure.service, failure.error
+            failure.subject,
+            failure.service,
+            failure.error
         );
     }
     if args.json {

@@ -15,7 +15,10 @@ use identity::{
     seed::{SeedOptions, SeedReport},
 };
 
-use crate::suite::{Account, AccountsFile, Addresses};
+use crate::{
+    out,
+    suite::{Account, AccountsFile, Addresses},
+};
 
 /// Whose accounts are seeded.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +96,7 @@ fn keep_older(path: &Path) -> Result<()> {
     }
     fs::set_permissions(&kept, Permissions::from_mode(files::PRIVATE))
         .with_context(|| format!("cannot make {} private", kept.display()))?;
-    eprintln!(
+    out::note!(
         "jianghan: {} was there already, perhaps with the only passwords of another database: it is {} now",
         path.display(),
         kept.display()

@@ -147,7 +147,8 @@ fn is_locked(status: &Status) -> bool {
 }
 
 fn tokens(access: &str, refresh: String) -> Rpc<Tokens> {
-    let bearer = format!("Bearer {access}").parse().map_err(|_| Status::internal("the token is not ASCII"))?;
+    let bearer =
+        format!("Bearer {access}").parse().map_err(|_| Status::internal("the token is not ASCII"))?;
     // Access tokens live ten minutes; renewing after eight leaves room for a slow call.
     Ok(Tokens { bearer, refresh, renew_at: Instant::now() + Duration::from_secs(480) })
 }

@@ -137,7 +137,9 @@ pub async fn insert(conn: &mut AsyncPgConnection, shift: &Shift) -> Result<bool>
     .execute(conn)
     .await
     .map_err(|error| {
-        on_constraint(error, "shifts_no_overlap", || Error::already_exists("shift of the worker at that time", shift.worker_id))
+        on_constraint(error, "shifts_no_overlap", || {
+            Error::already_exists("shift of the worker at that time", shift.worker_id)
+        })
     })?;
     Ok(added > 0)
 }

@@ -118,7 +118,7 @@ async fn a_delivery_is_noted_while_another_change_of_its_ticket_is_told() {
     let (told, ()) = tokio::join!(telling, delivered);
     told.unwrap();
     let known = tickets::get(&mut db.conn().await.unwrap(), ticket).await.unwrap().unwrap();
-    assert_eq!((known.ext_no.as_deref(), known.sync.waiting), (Some("A"), 2));
+    assert_eq!((known.ext_no.as_deref(), known.waiting), (Some("A"), 2));
 }
 
 #[tokio::test]

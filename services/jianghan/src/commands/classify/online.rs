@@ -22,8 +22,7 @@ use sha2::{Digest, Sha256};
 use super::print;
 use crate::{
     commands::Target,
-    out,
-    simulate,
+    out, simulate,
     suite::{Session, Suite, request_id},
 };
 

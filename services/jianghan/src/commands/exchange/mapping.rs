@@ -208,7 +208,10 @@ fn print(mappings: &[Mapping], json: bool) -> Result<ExitCode> {
         };
         out::say!(
             "{} {} {}, drafted by {}{approved}",
-            line.system_code, line.mapping_version, line.state, line.drafted_by
+            line.system_code,
+            line.mapping_version,
+            line.state,
+            line.drafted_by
         )?;
     }
     Ok(ExitCode::SUCCESS)
