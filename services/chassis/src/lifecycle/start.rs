@@ -206,11 +206,7 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
 }
 
 /// Connects, and waits for a database that is just starting.
-async fn connect<S: Service>(
-    config: &ServiceConfig,
-    clock: &Clock,
-    crypto: &Crypto,
-) -> anyhow::Result<Db> {
+async fn connect<S: Service>(config: &ServiceConfig, clock: &Clock, crypto: &Crypto) -> anyhow::Result<Db> {
     let start = std::time::Instant::now();
     loop {
         let setup = Setup {
