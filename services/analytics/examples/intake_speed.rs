@@ -37,8 +37,8 @@ async fn main() -> anyhow::Result<()> {
     let crypto = Crypto::from_keys(vec![[7; 32]]);
     let gate = GateConfig::from(&ServiceConfig::for_service(App::NAME).spine);
     let pressure = PressureConfig::default();
-    let db =
-        Db::connect(&config, Setup { service: App::NAME.to_owned(), clock, crypto, gate, pressure }).await?;
+    let (service, patient) = (App::NAME.to_owned(), App::PATIENT);
+    let db = Db::connect(&config, Setup { service, clock, crypto, gate, pressure, patient }).await?;
     db.migrate(App::migrations()).await?;
 
     let events = events(lives);

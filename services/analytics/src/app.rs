@@ -23,6 +23,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 impl Service for App {
     const NAME: &'static str = "analytics";
 
+    /// Whoever rebuilds or mends holds the event log for a while, and nothing is wrong with the events that wait for it.
+    const PATIENT: bool = true;
+
     fn migrations() -> EmbeddedMigrations {
         MIGRATIONS
     }

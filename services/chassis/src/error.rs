@@ -175,6 +175,11 @@ impl Error {
         matches!(self, Self::Unavailable { message } if message == HELD)
     }
 
+    /// Whether it may come of what was attempted, or of whoever holds that: something else may succeed, and need not wait for it.
+    pub fn is_particular(&self) -> bool {
+        !self.retryable() || self.is_held()
+    }
+
     /// Whether something is missing that everything else needs as well.
     pub(crate) fn is_outage(&self) -> bool {
         matches!(self, Self::Unavailable { message } if ![HELD, DEADLOCK, DISTURBED].contains(&message.as_str()))

@@ -69,6 +69,7 @@ fn what_others_hold_is_told_from_a_database_that_is_away() {
     for held in ["lock timeout", "statement timeout"] {
         let error = told(&format!("canceling statement due to {held}"));
         assert!(error.retryable() && error.is_held() && !error.is_outage(), "{held}");
+        assert!(error.is_particular(), "{held}");
     }
     for met in ["deadlock detected", "canceling statement due to user request"] {
         let error = told(met);
@@ -77,8 +78,10 @@ fn what_others_hold_is_told_from_a_database_that_is_away() {
     for away in ["the database system is shutting down", "sorry, too many clients already"] {
         let error = told(away);
         assert!(error.retryable() && !error.is_held() && error.is_outage(), "{away}");
+        assert!(!error.is_particular(), "{away}");
     }
-    assert!(!told("division by zero").retryable());
+    let defect = told("division by zero");
+    assert!(!defect.retryable() && defect.is_particular());
 }
 
 #[test]

@@ -56,7 +56,7 @@ async fn sweep(db: &Db, clock: &Clock, setup: &Setup, limit: i64, put_off: &mut 
         return Ok(0);
     }
     match pass_on(db, setup, &overdue).await {
-        Err(error) if !error.retryable() => {
+        Err(error) if error.is_particular() => {
             tracing::warn!(error = %error.chain(), "overdue offers are tried one by one");
             singly(db, setup, &overdue, put_off).await?;
         }
@@ -65,11 +65,11 @@ async fn sweep(db: &Db, clock: &Clock, setup: &Setup, limit: i64, put_off: &mut 
     Ok(i64::try_from(overdue.len()).unwrap_or(i64::MAX))
 }
 
-/// One at a time; the one that fails is put off.
+/// One at a time; the one that fails, or that somebody holds, is put off.
 async fn singly(db: &Db, setup: &Setup, overdue: &[Uuid], put_off: &mut PutOff) -> Result<()> {
     for id in overdue {
         match pass_on(db, setup, std::slice::from_ref(id)).await {
-            Err(error) if !error.retryable() => {
+            Err(error) if error.is_particular() => {
                 let error = error.chain();
                 tracing::error!(task_id = %id, error, "an offer cannot be passed on; its task is put off");
                 put_off.add(*id);

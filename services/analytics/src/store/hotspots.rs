@@ -21,9 +21,9 @@ use crate::domain::hotspot::{
 /// Key of the advisory lock under which one replica looks at a day (`hotspots` in ASCII).
 const LOCK: i64 = 0x686f_7473_706f_7473;
 
-/// Waits for whoever looks for hot spots, which may take long, until the end of the transaction.
+/// Waits for whoever looks for hot spots, until the end of the transaction.
 pub async fn lock(conn: &mut AsyncPgConnection) -> Result<()> {
-    conn.batch_execute(&format!("SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
     Ok(())
 }
 

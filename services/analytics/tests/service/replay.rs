@@ -13,6 +13,7 @@ use analytics::store::stock;
 use chassis::{
     auth::Role,
     clock::new_id,
+    db::Tx,
     event::Event,
     testing::{Persona, TestService},
 };
@@ -149,6 +150,18 @@ async fn a_rebuild_beside_the_consumer_loses_nothing() {
     assert_eq!(rebuild(&service, new_id()).await.digest, live.digest);
     let all = number(&service, "SELECT count(*) AS n FROM event_log").await;
     assert_eq!(all, stories.iter().map(|s| s.events.len() as i64).sum::<i64>());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn events_wait_for_whoever_holds_the_log_as_long_as_a_statement_may_take() {
+    let service = start().await;
+    let limit = service.db().transaction(async |tx: &mut Tx<'_>| {
+        let sql = "SELECT setting::bigint AS n FROM pg_settings WHERE name = 'lock_timeout'";
+        let row: Number = diesel_async::RunQueryDsl::get_result(sql_query(sql), &mut *tx.conn).await?;
+        Ok(row.n)
+    });
+    assert_eq!(limit.await.unwrap(), 0, "what is taken in, is taken in by such a transaction");
     service.stop().await;
 }
 

@@ -193,7 +193,7 @@ impl ClassifyService for Classify {
         request: Request<pb::SuggestItemsRequest>,
     ) -> RpcResult<pb::SuggestItemsResponse> {
         use pb::suggest_items_request::About;
-        let caller = Caller::of(&request)?;
+        let caller = self.0.caller(&request)?;
         let text = match request.into_inner().about {
             None => return Err(Error::invalid("case_id", "name a case or give a text").into()),
             Some(About::CaseId(id)) => {

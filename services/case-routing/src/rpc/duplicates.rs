@@ -7,14 +7,12 @@ use uuid::Uuid;
 
 use super::{convert, desk::Desk, parse};
 use crate::{
-    domain::{
-        Case, CaseId, LEAST_ALIKE, Likeness, Matter, Reason, RoutingTable, Told, UnitId, UnitKind, Weights,
-        pairs,
-    },
+    atlas::World,
+    domain::{Case, CaseId, LEAST_ALIKE, Likeness, Matter, Reason, Told, UnitId, UnitKind, Weights, pairs},
     store::{
         alike::{self, Area, Around, Near, OfItem},
         imports,
-        list::{ReachFilter, ids_within},
+        list::{ReachFilter, ids_within, with_mergers},
         points, read,
     },
     verb::opened_to,
@@ -49,7 +47,7 @@ pub async fn find(
     let suggested = desk.models.beside(&world, now, case).filter(|known| known.permille >= LIKELY);
     let own = Matter {
         pairs: pairs(&case.text_redacted),
-        path: case.place.path.clone(),
+        path: today(&world, &case.place.path),
         point: case.place.point,
         at: case.registered_at,
         // Whom it complains of does not learn of other cases of the same person by it.
@@ -57,7 +55,7 @@ pub async fn find(
         item_code: case.item.as_ref().map(|item| item.code.clone()),
         suggested_item: suggested.map(|known| known.first().to_owned()),
     };
-    let (areas, near) = whereabouts(case, &world.routes);
+    let (areas, near) = whereabouts(case, &world);
     let since = case.registered_at.min(now) - TimeDelta::days(i64::from(desk.duplicate_days));
     let reach = ReachFilter::of(caller);
     let mut conn = desk.db.conn().await?;
@@ -68,14 +66,17 @@ pub async fn find(
     if !own.pairs.is_empty() {
         let mut words = own.pairs.clone();
         words.extend(Told::of(&own.pairs).synonyms());
-        for area in areas {
-            let around = Around { case: id, area, pairs: &words, since, first, limit: COMPARED };
+        for area in &areas {
+            let around = Around { case: id, area: *area, pairs: &words, since, first, limit: COMPARED };
             add(&mut others, alike::around(&mut conn, &around, &reach).await?);
         }
     }
     if let Some(item) = own.item() {
-        let path: Vec<Uuid> = case.place.path.iter().map(|unit| unit.0).collect();
-        let of = OfItem { case: id, area: areas[0], item, near: near.0, path: &path, since, limit: OF_ITEM };
+        let area = areas[0];
+        let one_with = |unit| with_mergers(&world.topology, unit);
+        let path: Vec<Uuid> = case.place.path.iter().flat_map(|unit| one_with(unit.0)).collect();
+        let (units, near) = (&one_with(area.unit()), &one_with(near.0));
+        let of = OfItem { case: id, area, units, item, near, path: &path, since, limit: OF_ITEM };
         add(&mut others, alike::of_item(&mut conn, &of, &reach).await?);
     }
     if let Some(point) = own.point {
@@ -87,6 +88,10 @@ pub async fn find(
         for (other, matter) in &mut others {
             matter.point = points.get(&other.0).copied();
         }
+    }
+    // A finished case stands where it was before a merger, which makes it no further away.
+    for (_, matter) in &mut others {
+        matter.path = today(&world, &matter.path);
     }
     let texts = others.iter().map(|(_, matter)| matter.pairs.as_slice());
     let weights = Weights::of(texts.chain([own.pairs.as_slice()]));
@@ -133,15 +138,21 @@ fn add(others: &mut Vec<(CaseId, Matter)>, more: Vec<(CaseId, Matter)>) {
     others.extend(more.into_iter().filter(|(other, _)| !known.contains(other)));
 }
 
-/// Where to look, and how far for cases of the same item: in the street of a case; where it lies in none, in its district. What lies
-/// in no street, and may be anywhere in the district, is looked at for both.
-fn whereabouts(case: &Case, routes: &RoutingTable) -> ([Area; 2], UnitId) {
-    let district = routes.on_path(&case.place.path, UnitKind::District).unwrap_or(case.place.unit);
+/// Where to look, and how far for cases of the same item: in the street of a case, and in each that is one with it by a merger; where it
+/// lies in none, in its district. What lies in no street, and may be anywhere in the district, is looked at for both.
+fn whereabouts(case: &Case, world: &World) -> (Vec<Area>, UnitId) {
+    let district = world.routes.on_path(&case.place.path, UnitKind::District).unwrap_or(case.place.unit);
     let unplaced = Area::Unplaced(district.0);
     if let Some(street) = case.place.street {
-        return ([Area::Street(street.0), unplaced], neighbourhood(case, street));
+        let streets = with_mergers(&world.topology, street.0).into_iter().map(Area::Street);
+        return (streets.chain([unplaced]).collect(), neighbourhood(case, street));
     }
-    ([Area::Within(district.0), unplaced], district)
+    (vec![Area::Within(district.0), unplaced], district)
+}
+
+/// A path by the units in which those on it go on.
+fn today(world: &World, path: &[UnitId]) -> Vec<UnitId> {
+    path.iter().map(|unit| UnitId(world.topology.goes_on_at(unit.0))).collect()
 }
 
 /// The unit right above the place of a case, but not above its street.

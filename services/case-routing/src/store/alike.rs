@@ -78,7 +78,7 @@ macro_rules! of_item {
              first_receiver_org_id FROM cases WHERE item_code = $1 AND case_id > $2 ORDER BY case_id LIMIT $3)\
              ) AS c LEFT JOIN case_words w ON w.case_id = c.case_id WHERE ",
             $area,
-            " AND ($5 = ANY (c.place_path) OR c.place_unit_id = ANY ($6)) \
+            " AND (c.place_path && $5 OR c.place_unit_id = ANY ($6)) \
              AND c.registered_at >= $7 AND c.state <> 'merged' \
              AND ($8 OR c.requester_id = $9 OR c.first_receiver_org_id = ANY ($12) \
              OR EXISTS (SELECT 1 FROM unnest($10, $11) AS s (unit, line) \
@@ -136,9 +136,11 @@ pub struct OfItem<'a> {
     /// The case itself, which is not among them.
     pub case: CaseId,
     pub area: Area,
+    /// The unit of the area, and those that are one with it by mergers.
+    pub units: &'a [Uuid],
     pub item: &'a str,
-    /// Below this unit,
-    pub near: Uuid,
+    /// Below one of these units,
+    pub near: &'a [Uuid],
     /// or at one of these, the units on the way to the case.
     pub path: &'a [Uuid],
     pub since: Timestamp,
@@ -155,16 +157,16 @@ pub async fn of_item(
 ) -> Result<Vec<(CaseId, Matter)>> {
     let text = match of.area {
         // What lies in no street may be there as well; `near` and `path` say how far.
-        Area::Street(_) => of_item!("(c.street_id = $4 OR c.street_id IS NULL)"),
-        Area::Within(_) => of_item!("$4 = ANY (c.place_path)"),
-        Area::Unplaced(_) => of_item!("c.street_id IS NULL AND $4 = ANY (c.place_path)"),
+        Area::Street(_) => of_item!("(c.street_id = ANY ($4) OR c.street_id IS NULL)"),
+        Area::Within(_) => of_item!("c.place_path && $4"),
+        Area::Unplaced(_) => of_item!("c.street_id IS NULL AND c.place_path && $4"),
     };
     let rows: Vec<Row> = cached(text)
         .bind::<Text, _>(of.item)
         .bind::<SqlUuid, _>(of.case.0)
         .bind::<BigInt, _>(of.limit)
-        .bind::<SqlUuid, _>(of.area.unit())
-        .bind::<SqlUuid, _>(of.near)
+        .bind::<Array<SqlUuid>, _>(of.units)
+        .bind::<Array<SqlUuid>, _>(of.near)
         .bind::<Array<SqlUuid>, _>(of.path)
         .bind::<Timestamptz, _>(of.since)
         .bind::<Bool, _>(reach.all)

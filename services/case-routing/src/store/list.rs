@@ -14,7 +14,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-pub use super::list_filter::{CaseFilter, CaseKey, Order, ReachFilter, ids_within};
+pub use super::list_filter::{CaseFilter, CaseKey, Order, ReachFilter, ids_within, with_mergers};
 use super::{
     case_store::CaseStore,
     list_running,
@@ -220,7 +220,8 @@ pub async fn look_through<D: FromCase>(
     }
     let full = |found: usize| i64::try_from(found).is_ok_and(|found| found >= filter.limit);
     if let Some(indexes) = filter.several() {
-        // A word that is common in the street, or among an organisation's, is found soon in each of them.
+        // A word that is common in the street, or among an organisation's, is found soon in each of them; of streets that became one,
+        // today's comes first.
         let (texts, key) = &indexes[0];
         let first = rows(conn, texts[LOOK_THROUGH], Some(key.clone()), filter).await?;
         return if full(first.rows.len()) {

@@ -66,7 +66,8 @@ pub struct CaseFilter {
     pub states: Vec<CaseState>,
     /// The unit asked for, and what it became part of, or what became part of that: finished cases stand where they were. Empty: any.
     pub units: Vec<Uuid>,
-    /// The street that `units`, or everything within reach, lies in; with those that became part of it. Empty: it is not one.
+    /// The street that `units`, or everything within reach, lies in, as it is today; behind it those that became part of it. Empty: it is
+    /// not one.
     pub streets: Vec<Uuid>,
     /// The street that the units within reach lie in, if it is one, likewise; organisations and own requests may lie elsewhere.
     pub near: Vec<Uuid>,
@@ -278,7 +279,7 @@ impl CaseFilter {
 
 /// A unit as places are written down: what it goes on in, for cases that are open, and all that became part of that, for those that
 /// had ended by then.
-fn with_mergers(topology: &Topology, unit: Uuid) -> Vec<Uuid> {
+pub fn with_mergers(topology: &Topology, unit: Uuid) -> Vec<Uuid> {
     let now = topology.goes_on_at(unit);
     let mut units = vec![now];
     units.extend(topology.parts_of(now));
@@ -302,9 +303,10 @@ fn streets_of(topology: &Topology, units: &[Uuid]) -> Vec<Uuid> {
     else {
         return Vec::new();
     };
-    streets.sort_unstable();
-    streets.dedup();
     let goes_on = |street: &Uuid| topology.goes_on_at(*street);
+    // Today's, where the newest cases are, is looked through first.
+    streets.sort_unstable_by_key(|street| (goes_on(street) != *street, *street));
+    streets.dedup();
     let first = streets.first().map(goes_on);
     if streets.iter().any(|street| Some(goes_on(street)) != first) {
         return Vec::new();
@@ -402,8 +404,8 @@ mod tests {
             keys.truncate(3);
             keys
         };
-        let all = [one, other, next].map(|street| street.to_string());
-        assert_eq!(led(&of(None)), all);
+        let all = [next, one, other].map(|street| street.to_string());
+        assert_eq!(led(&of(None)), all, "today's first");
         for unit in [one, other, next] {
             let of_unit = of(Some(unit));
             assert_eq!(led(&of_unit), all, "by each of their ids");

@@ -7,7 +7,9 @@ use chassis::{
     clock::new_id,
     event::Event,
     proto::{
-        case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
+        case_routing::v1::{
+            self as pb, intake_service_client::IntakeServiceClient, suggest_items_request::About,
+        },
         identity::v1::{OrganizationChanged, UnitChanged},
     },
     testing::Persona,
@@ -242,6 +244,19 @@ async fn what_was_closed_in_a_merged_street_is_reached_and_taken_up_again_by_the
         assert!(listed(&d, &by, d.other_street).await.is_empty());
         let all = pb::ListCasesRequest::default();
         assert_eq!(d.cases(&by).list_cases(all).await.unwrap().into_inner().cases.len(), 1);
+    }
+    let dispatcher = of_office(Role::StreetDispatcher, next);
+    let about = pb::SuggestItemsRequest { about: Some(About::CaseId(case.case_id.clone())) };
+    d.classify(&dispatcher).suggest_items(about).await.unwrap();
+    // Another resident asks for the same, in the street as it is now.
+    let other = d.taken_in(&Persona::resident(d.district)).await;
+    assert_eq!(other.street_unit_id, next.to_string());
+    for (one, like) in [(&other, &case), (&case, &other)] {
+        let request = pb::FindDuplicatesRequest { case_id: one.case_id.clone(), ..Default::default() };
+        let mut desk = IntakeServiceClient::new(d.service.call_as(&dispatcher));
+        let found = desk.find_duplicates(request).await.unwrap().into_inner().candidates;
+        let [candidate] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(candidate.case.as_ref().unwrap().case_id, like.case_id);
     }
     let reopen = |by: &Persona| {
         let request = pb::ReopenCaseRequest {

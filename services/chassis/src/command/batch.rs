@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt;
 
 use super::{
@@ -28,21 +28,22 @@ use crate::{
 pub(super) async fn run<S: AggregateStore>(db: &Db, store: &S, jobs: Vec<Job<S>>) -> u64 {
     // A repetition of a request in the same batch waits for the first to be committed.
     let mut seen = HashSet::new();
-    let (mut first, again): (Vec<_>, Vec<_>) =
+    let (mut first, mut again): (Vec<_>, Vec<_>) =
         jobs.into_iter().partition(|job| seen.insert(Key::new(job.caller.person_id, &job.meta)));
-    let mut committed = together(db, store, &mut first).await;
-    for job in again {
-        committed += together(db, store, &mut [job]).await;
-    }
-    committed
+    together(db, store, &mut first).await + singly(db, store, &mut again).await
 }
 
-/// How long a replay goes on waiting for what others hold, in all: other commands have queued behind it.
-const HELD_UP: Duration = Duration::from_secs(10);
+/// How long a replay goes on waiting for what others hold, in all; asked after each wait. Other commands have queued behind it: a batch
+/// waits two seconds (`lock_timeout`, see [`Db`]) and its replay two more, so that a command that came when such a batch had just begun,
+/// and whose own batch meets the same, is answered after eight of the ten that a call has (`GrpcConfig::request_timeout_ms`).
+const HELD_UP: Duration = Duration::from_secs(2);
+
+/// How long one command of a replay waits: its batch has waited already.
+const SHORTLY: &str = "SET LOCAL lock_timeout = '1s'";
 
 /// Runs jobs with distinct keys in one transaction, or singly if that fails.
 async fn together<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> u64 {
-    match attempt(db, store, jobs).await {
+    match attempt(db, store, jobs, None).await {
         Ok(outcomes) => answer(jobs, outcomes),
         Err(error) if jobs.len() > 1 && !error.is_outage() => {
             tracing::debug!(error = %error.chain(), commands = jobs.len(), "a batch is replayed singly");
@@ -78,7 +79,7 @@ async fn singly<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> u
         }
         let id = job.id;
         let alone = std::slice::from_mut(job);
-        let error = match attempt(db, store, alone).await {
+        let error = match attempt(db, store, alone, Some(SHORTLY)).await {
             Ok(outcomes) => {
                 done += answer(alone, outcomes);
                 continue;
@@ -106,20 +107,30 @@ fn answer<S: AggregateStore>(jobs: &mut [Job<S>], outcomes: Vec<Outcome>) -> u64
     done
 }
 
-/// Runs jobs in one transaction: what became of each, or why nothing was carried out.
-async fn attempt<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> Result<Vec<Outcome>> {
-    match attempt_all(db, store, jobs).await {
+/// Runs jobs in one transaction, which may begin with a setting of its own: what became of each, or why nothing was carried out.
+async fn attempt<S: AggregateStore>(
+    db: &Db,
+    store: &S,
+    jobs: &mut [Job<S>],
+    setting: Option<&str>,
+) -> Result<Vec<Outcome>> {
+    match attempt_all(db, store, jobs, setting).await {
         // A lost connection, a deadlock, or the same request at another replica. What has been carried out is told
         // by the stored answers now. Whoever waited in vain has kept the others waiting, and does not do so again.
         Err(error @ (Error::Unavailable { .. } | Error::Stale { .. })) if !error.is_held() => {
-            attempt_all(db, store, jobs).await
+            attempt_all(db, store, jobs, setting).await
         }
         outcome => outcome,
     }
 }
 
-async fn attempt_all<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> Result<Vec<Outcome>> {
-    let attempt = db.transaction(async |tx: &mut Tx<'_>| in_transaction(db, store, tx, jobs).await);
+async fn attempt_all<S: AggregateStore>(
+    db: &Db,
+    store: &S,
+    jobs: &mut [Job<S>],
+    setting: Option<&str>,
+) -> Result<Vec<Outcome>> {
+    let attempt = db.transaction(async |tx: &mut Tx<'_>| in_transaction(db, store, tx, jobs, setting).await);
     AssertUnwindSafe(attempt)
         .catch_unwind()
         .await
@@ -131,7 +142,11 @@ async fn in_transaction<S: AggregateStore>(
     store: &S,
     tx: &mut Tx<'_>,
     jobs: &mut [Job<S>],
+    setting: Option<&str>,
 ) -> Result<Vec<Outcome>> {
+    if let Some(setting) = setting {
+        tx.conn.batch_execute(setting).await?;
+    }
     let keys: Vec<Key> = jobs.iter().map(|job| Key::new(job.caller.person_id, &job.meta)).collect();
     let single = jobs.len() == 1;
     let mut ids: Vec<S::Id> = jobs

@@ -74,6 +74,8 @@ pub struct Setup {
     pub gate: GateConfig,
     /// When new work is refused.
     pub pressure: PressureConfig,
+    /// Transactions wait for what others hold up to the limit of every statement: nobody is kept waiting by that who might have gone on.
+    pub patient: bool,
 }
 
 /// Settings of connections for transactions, which find rows by key. Without the first, a plan made while a table was
@@ -81,10 +83,11 @@ pub struct Setup {
 /// the second, the server plans many statements anew at every execution: measured, that was a seventh of its work.
 pub const BY_KEY: &str = "-c enable_seqscan=off -c plan_cache_mode=force_generic_plan";
 
-/// Besides, of those in the pool: how long a statement waits for what another transaction holds. Whoever waits keeps others waiting: a
-/// writer takes one batch after the other, and so does a consumer. Advisory locks count. What may wait longer says so
-/// (`SET LOCAL lock_timeout = 0`); [`Db::dedicated`] has no such limit.
-const NOT_HELD_UP: &str = "-c lock_timeout=5s";
+/// Besides, of those in the pool unless the service is [`Setup::patient`]: how long a statement waits for what another transaction holds.
+/// Whoever waits keeps others waiting: a writer takes one batch after the other (what its waits come to stands beside `HELD_UP` of the
+/// batches), and so does a consumer. Advisory locks count. What may wait longer says so (`SET LOCAL lock_timeout = 0`);
+/// [`Db::dedicated`] has no such limit.
+const NOT_HELD_UP: &str = "-c lock_timeout=2s";
 
 /// Settings of connections for pages of long lists: the page is read in the order of an index, and the reading stops when
 /// it is full. What is filtered row by row cannot be estimated, so the planner would rather read everything and sort it.
@@ -115,7 +118,8 @@ impl Db {
     /// Opens the pool and checks that the server answers, in words that are understood here.
     pub async fn connect(config: &DbConfig, setup: Setup) -> Result<Self> {
         let [writes, reads, lists] = shares(config.max_connections);
-        let writes = pool::open(config, writes, format!("{BY_KEY} {NOT_HELD_UP}")).await?;
+        let options = if setup.patient { BY_KEY.to_owned() } else { format!("{BY_KEY} {NOT_HELD_UP}") };
+        let writes = pool::open(config, writes, options).await?;
         language::check(&mut *writes.get().await?).await?;
         let reads = pool::open(config, reads, String::new()).await?;
         let lists = pool::open(config, lists, format!("{BY_KEY} {IN_ORDER}")).await?;
@@ -173,7 +177,7 @@ impl Db {
 
     /// Runs `work` in one transaction (READ COMMITTED). Its events are written to the outbox in one statement just
     /// before the commit. An error rolls everything back. If the future is dropped half-way, the connection is closed
-    /// rather than given back inside a transaction, and the server ends what it was at within a second or so. It waits five
+    /// rather than given back inside a transaction, and the server ends what it was at within a second or so. It waits two
     /// seconds for what others hold, and ten for the next statement: nothing outside the database is to be waited for.
     pub async fn transaction<T, F>(&self, work: F) -> Result<T>
     where

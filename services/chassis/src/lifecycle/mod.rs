@@ -33,6 +33,10 @@ pub trait Service: Sized + Send + 'static {
     /// Name, such as `case-routing`.
     const NAME: &'static str;
 
+    /// Its transactions wait for what others hold as long as a statement may take, instead of two seconds: for one that takes events in
+    /// and runs no commands that queue behind each other.
+    const PATIENT: bool = false;
+
     /// The service's own migrations, run after the chassis's: `embed_migrations!("migrations")`.
     fn migrations() -> EmbeddedMigrations;
 

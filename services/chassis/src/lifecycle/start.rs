@@ -146,7 +146,7 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
         None => Crypto::load(&config.key_file)?,
     };
     let clock = wiring.clock;
-    let db = connect(&config, &clock, &crypto).await?;
+    let db = connect::<S>(&config, &clock, &crypto).await?;
     db.migrate(S::migrations()).await.with_context(|| format!("migrating the database of {name}"))?;
     clock.set_offset(domain_clock::load(&mut *db.conn().await?).await?);
     db::skew::compare(&db).await; // before anything falls due by it
@@ -206,7 +206,7 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
 }
 
 /// Connects, and waits for a database that is just starting.
-async fn connect(config: &ServiceConfig, clock: &Clock, crypto: &Crypto) -> anyhow::Result<Db> {
+async fn connect<S: Service>(config: &ServiceConfig, clock: &Clock, crypto: &Crypto) -> anyhow::Result<Db> {
     let start = std::time::Instant::now();
     loop {
         let setup = Setup {
@@ -215,6 +215,7 @@ async fn connect(config: &ServiceConfig, clock: &Clock, crypto: &Crypto) -> anyh
             crypto: crypto.clone(),
             gate: (&config.spine).into(),
             pressure: (&config.grpc).into(),
+            patient: S::PATIENT,
         };
         match Db::connect(&config.database, setup).await {
             Ok(db) => return Ok(db),

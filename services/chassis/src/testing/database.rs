@@ -169,6 +169,7 @@ async fn open(config: &DbConfig, service: &str, clock: Clock) -> anyhow::Result<
         crypto: Crypto::from_keys(vec![[7; 32]]),
         gate: GateConfig::default(),
         pressure: PressureConfig::default(),
+        patient: false,
     };
     Ok(Db::connect(config, setup).await?)
 }

@@ -6,7 +6,7 @@ use chassis::{
     Error,
     auth::Caller,
     command::{Target, answered, once},
-    config::SpineConfig,
+    config::{GrpcConfig, SpineConfig},
     db::{Tx, cached, purge},
 };
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -157,7 +157,12 @@ async fn an_aggregate_that_somebody_holds_does_not_hold_up_the_others_of_its_bat
     let mut operator = world.db.dedicated("-c idle_in_transaction_session_timeout=0").await.unwrap();
     let holds = format!("BEGIN; SELECT 1 FROM counter WHERE id = '{held}' FOR UPDATE");
     operator.batch_execute(&holds).await.unwrap();
-    let on = async |key| add(&executor, Target::Existing, Add { id: key, by: 1 }).await;
+    // Each within the limit of a call.
+    let limit = Duration::from_millis(GrpcConfig::default().request_timeout_ms);
+    let on = async |key| {
+        let added = add(&executor, Target::Existing, Add { id: key, by: 1 });
+        tokio::time::timeout(limit, added).await.expect("answered before the call's deadline")
+    };
     let behind = async {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
             AND wait_event_type = 'Lock'";

@@ -38,6 +38,7 @@ async fn connect(url: &str, service: &str) -> Db {
         crypto: Crypto::from_keys(vec![[7; 32]]),
         gate: GateConfig::default(),
         pressure: PressureConfig::default(),
+        patient: false,
     };
     Db::connect(&config, setup).await.unwrap()
 }

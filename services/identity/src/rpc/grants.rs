@@ -207,14 +207,14 @@ impl Identity {
             grants::beginning(&mut conn, self.clock.now(), AT_ONCE, &put_off.ids()).await?
         };
         let error = match self.begin_these(&due).await {
-            Err(error) if !error.retryable() => error,
+            Err(error) if error.is_particular() => error,
             begun => return begun,
         };
         tracing::warn!(error = %error.chain(), "grants are begun one by one");
         let mut count = 0;
         for id in due {
             match self.begin_these(&[id]).await {
-                Err(error) if !error.retryable() => {
+                Err(error) if error.is_particular() => {
                     let error = error.chain();
                     tracing::error!(grant_id = %id, error, "a grant cannot begin; it is put off");
                     put_off.add(id);
@@ -254,14 +254,14 @@ impl Identity {
             grants::expired(&mut conn, self.clock.now(), AT_ONCE, &put_off.ids()).await?
         };
         let error = match self.expire_these(&due).await {
-            Err(error) if !error.retryable() => error,
+            Err(error) if error.is_particular() => error,
             ended => return ended,
         };
         tracing::warn!(error = %error.chain(), "grants are ended one by one");
         let mut count = 0;
         for id in due {
             match self.expire_these(&[id]).await {
-                Err(error) if !error.retryable() => {
+                Err(error) if error.is_particular() => {
                     let error = error.chain();
                     tracing::error!(grant_id = %id, error, "a grant cannot end; it is put off");
                     put_off.add(id);

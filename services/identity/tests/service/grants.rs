@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::world::{World, nobody, refusal, request_id};
 use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel, testing::TestService};
+use diesel_async::SimpleAsyncConnection;
 use proto::identity::v1::{
     ApproveGrantRequest, GetPersonRequest, GetSelfRequest, GrantRoleRequest, GrantRoleResponse,
     ListRoleGrantsRequest, RefreshTokenRequest, RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted,
@@ -377,6 +378,34 @@ async fn a_grant_that_cannot_begin_keeps_no_other_from_beginning_or_ending() {
         })
         .await;
     assert_eq!(told.iter().map(|t| t.grant_id.as_str()).collect::<Vec<_>>(), [sound.grant_id.as_str()]);
+}
+
+#[tokio::test]
+async fn a_grant_whose_holder_is_held_by_somebody_keeps_no_other_from_ending() {
+    let world = World::start().await;
+    let service = &world.service;
+    let mut leader = world.persons("leader1").await;
+    let end = service.clock().now() + chrono::TimeDelta::days(1);
+    let short = |login| RoleGrant {
+        valid_to: Some(to_proto(end)),
+        ..wanted(&world, login, Role::ServiceWorker, "community1")
+    };
+    grant(&mut leader, short("resident")).await.unwrap();
+    let free = grant(&mut leader, short("worker1")).await.unwrap();
+    // As an operator's open transaction does.
+    let mut operator = service.db().dedicated("-c idle_in_transaction_session_timeout=0").await.unwrap();
+    let resident = world.person("resident");
+    let holds = format!("BEGIN; SELECT 1 FROM persons WHERE person_id = '{resident}' FOR UPDATE");
+    operator.batch_execute(&holds).await.unwrap();
+    service.clock().advance(Duration::from_secs(86_400 + 7_200));
+    let of_worker = || ListRoleGrantsRequest { person_id: world.person("worker1"), ..Default::default() };
+    let ended = |g: &RoleGrant| g.grant_id == free.grant_id && g.state == RoleGrantState::Expired as i32;
+    service
+        .wait_for("the other ends", async || {
+            leader.list_role_grants(of_worker()).await.unwrap().into_inner().grants.iter().any(ended)
+        })
+        .await;
+    operator.batch_execute("ROLLBACK").await.unwrap();
 }
 
 #[tokio::test]

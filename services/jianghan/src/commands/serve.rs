@@ -79,6 +79,7 @@ pub async fn connect(service: &str, config: &ServiceConfig, crypto: &Crypto) -> 
         crypto: crypto.clone(),
         gate: GateConfig::from(&config.spine),
         pressure: PressureConfig::from(&config.grpc),
+        patient: false,
     };
     Db::connect(&config.database, setup).await.with_context(|| format!("the database of {service}"))
 }

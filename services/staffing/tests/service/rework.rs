@@ -132,6 +132,23 @@ async fn an_offer_that_cannot_be_passed_on_keeps_no_other_waiting() {
 }
 
 #[tokio::test]
+async fn an_offer_whose_task_somebody_holds_keeps_no_other_waiting() {
+    let (world, _, held) = station(2).await;
+    let free = Case::new();
+    world.tell(free.id, &free.signed(STATION, COMMUNITY, &["patrol"])).await;
+    // As an operator's open transaction does.
+    let endless = "-c idle_in_transaction_session_timeout=0";
+    let mut operator = world.service.db().dedicated(endless).await.unwrap();
+    let holds = format!("BEGIN; SELECT 1 FROM tasks WHERE task_id = '{}' FOR UPDATE", held.task);
+    operator.batch_execute(&holds).await.unwrap();
+    world.service.clock().advance(Duration::from_secs(2 * 3600 + 1));
+    world.service.wait_for("the next offer", async || world.of_task(free.task).await.len() == 2).await;
+    assert_eq!(world.states(held.task).await, [Offered]);
+    operator.batch_execute("ROLLBACK").await.unwrap();
+    world.service.stop().await;
+}
+
+#[tokio::test]
 async fn rework_goes_first_to_who_did_it() {
     let (world, staff, case) = station(2).await;
     let (holder, offer) = world.holder(case.task, &staff).await;

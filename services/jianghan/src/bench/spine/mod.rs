@@ -177,6 +177,7 @@ async fn database(server: &Postgres, service: &str, tables: &str) -> Result<Db> 
         crypto: Crypto::ephemeral(),
         gate: GateConfig::default(),
         pressure: PressureConfig::default(),
+        patient: false,
     };
     let db = Db::connect(&config, setup).await?;
     db.migrate(CHASSIS_MIGRATIONS).await?;
