@@ -1,6 +1,7 @@
 //! Makes every fact and rollup anew from the event log, beside the consumers: the bulk is replayed while they go on,
 //! then they are held for a moment, the rest is replayed, and the new tables take the place of the old ones in the
-//! same commit. The result is the same to the byte.
+//! same commit. The result is the same to the byte. Whoever reads the old ones for long, as a digest or a backup does, holds up
+//! the exchange and nobody else.
 
 use std::{
     collections::HashSet,
@@ -8,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use chassis::{
@@ -26,6 +28,9 @@ const REPORT: i64 = 25 * CHUNK;
 
 /// Consumers are held once no more than this is left.
 const REST: i64 = 2 * CHUNK;
+
+/// Between two tries to exchange the tables while somebody reads the old ones: consumers and readers go on meanwhile.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// How far a rebuild has come; zero when none runs.
 #[derive(Debug, Default)]
@@ -98,10 +103,12 @@ impl Replay<'_> {
                 self.chunk(horizon).await?;
             }
             if near {
-                break;
+                if self.finish().await? {
+                    break;
+                }
+                tokio::time::sleep(AGAIN).await;
             }
         }
-        self.finish().await?;
         tracing::info!(rebuild.events = self.events, "facts and rollups were made anew");
         Ok(self.events)
     }
@@ -118,8 +125,7 @@ impl Replay<'_> {
     }
 
     async fn chunk(&mut self, horizon: i64) -> Result<()> {
-        let mut replayed =
-            Replayed { position: self.position, events: 0, items: std::mem::take(&mut self.items) };
+        let mut replayed = self.begin();
         let work = async |tx: &mut Tx<'_>| replayed.step(tx.conn, horizon).await;
         self.db.transaction_on(self.conn, work).await?;
         let before = self.position;
@@ -135,21 +141,34 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Holds the consumers, replays the rest and swaps.
-    async fn finish(&mut self) -> Result<()> {
-        let mut replayed =
-            Replayed { position: self.position, events: 0, items: std::mem::take(&mut self.items) };
+    /// Holds consumers and readers, replays the rest and swaps. `false`, with nothing held, while somebody is at the tables for long.
+    async fn finish(&mut self) -> Result<bool> {
+        let mut replayed = self.begin();
         let work = async |tx: &mut Tx<'_>| {
-            tables::lock_log(tx.conn).await?;
+            replayed.hold_all(tx.conn).await?;
             let last = event_log::last(tx.conn).await?;
             while replayed.position < last {
                 replayed.step(tx.conn, last).await?;
             }
             tables::swap(tx.conn).await
         };
-        self.db.transaction_on(self.conn, work).await?;
-        self.take(replayed);
-        Ok(())
+        match self.db.transaction_on(self.conn, work).await {
+            Ok(()) => {
+                self.take(replayed);
+                Ok(true)
+            }
+            Err(error) if !replayed.holds_all && error.retryable() => {
+                tracing::info!(error = %error.chain(), "the tables are exchanged later");
+                self.items = replayed.items;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn begin(&mut self) -> Replayed {
+        let items = std::mem::take(&mut self.items);
+        Replayed { position: self.position, events: 0, items, holds_all: false }
     }
 
     fn take(&mut self, replayed: Replayed) {
@@ -164,9 +183,17 @@ struct Replayed {
     position: i64,
     events: i64,
     items: HashSet<(String, String)>,
+    /// Nobody else is at the log or the tables in use.
+    holds_all: bool,
 }
 
 impl Replayed {
+    async fn hold_all(&mut self, conn: &mut AsyncPgConnection) -> Result<()> {
+        tables::lock_all(conn).await?;
+        self.holds_all = true;
+        Ok(())
+    }
+
     /// Replays up to [`CHUNK`] events up to `until`.
     async fn step(&mut self, conn: &mut AsyncPgConnection, until: i64) -> Result<()> {
         let (last, page) = event_log::page(conn, self.position, until, CHUNK).await?;

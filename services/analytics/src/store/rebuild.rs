@@ -66,9 +66,20 @@ pub async fn lock_log(conn: &mut AsyncPgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Puts the tables in the place of the ones in use. Readers and consumers see the change with the commit. `case_facts`
-/// comes first: readers lock it before all others (`query::snapshot`). Lines that items were seen under stay: consumers note each
-/// once as long as they run, and what was seen in passing is not seen where many events are replayed at once.
+/// As [`lock_log`], and no transaction reads the tables in use, nor can one begin to. Whoever is at them for long is not waited for:
+/// consumers and readers would wait behind this one. `case_facts` comes first: readers lock it before all others (`query::snapshot`).
+pub async fn lock_all(conn: &mut AsyncPgConnection) -> Result<()> {
+    let tables = TABLES.map(|(table, _)| format!("public.{table}")).join(", ");
+    conn.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
+    lock_log(conn).await?;
+    conn.batch_execute(&format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE; SET LOCAL lock_timeout = 0"))
+        .await?;
+    Ok(())
+}
+
+/// Puts the tables in the place of the ones in use, under [`lock_all`]. Readers and consumers see the change with the commit. Lines
+/// that items were seen under stay: consumers note each once as long as they run, and what was seen in passing is not seen where many
+/// events are replayed at once.
 pub async fn swap(conn: &mut AsyncPgConnection) -> Result<()> {
     conn.batch_execute(
         "SET LOCAL synchronous_commit = on; \

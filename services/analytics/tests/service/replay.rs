@@ -31,6 +31,9 @@ use tonic::{Code, Request, Response};
 const SOON: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_secs(30);
 
+/// Of a connection whose transaction nobody ends but its test.
+const STAYS_OPEN: &str = "-c idle_in_transaction_session_timeout=0";
+
 #[derive(QueryableByName)]
 struct Number {
     #[diesel(sql_type = BigInt)]
@@ -179,19 +182,50 @@ async fn a_rebuild_that_outlasts_its_call_is_made_once_however_often_it_is_asked
     let exchanges = "SELECT COALESCE(max(revision), 0)::bigint AS n FROM consumption WHERE slot = -1";
     let before = number(&service, exchanges).await;
     // No answer can be stored for now.
-    let mut held = service.db().dedicated("").await.unwrap();
+    let mut held = service.db().dedicated(STAYS_OPEN).await.unwrap();
     held.batch_execute("BEGIN; LOCK TABLE idempotency IN EXCLUSIVE MODE").await.unwrap();
     let exchanged = async || {
         ask(SOON).await.unwrap_err();
         number(&service, exchanges).await > before
     };
     service.wait_for("the tables are exchanged", exchanged).await;
-    for _ in 0..3 {
-        assert_eq!(ask(LATE).await.unwrap_err().code(), Code::FailedPrecondition, "it is not answered yet");
-    }
+    assert_eq!(ask(LATE).await.unwrap_err().code(), Code::FailedPrecondition, "it is not answered yet");
     held.batch_execute("COMMIT").await.unwrap();
     service.wait_for("the answer", async || ask(LATE).await.is_ok()).await;
     assert_eq!(number(&service, exchanges).await, before + 1);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_that_waits_for_a_reader_holds_nobody_else_up() {
+    let service = start().await;
+    let stories = lives(12);
+    service.deliver_all(in_turn(&stories)).await;
+    let operator = Persona::new(Role::ItOperator, DISTRICT);
+    let id = new_id();
+    let ask = async |within: Duration| {
+        let mut request = Request::new(RebuildRollupsRequest { request_id: id.to_string() });
+        request.set_timeout(within);
+        client(&service, &operator).rebuild_rollups(request).await.map(Response::into_inner)
+    };
+    let mut reading = service.db().dedicated(STAYS_OPEN).await.unwrap();
+    reading.batch_execute("BEGIN; LOCK TABLE case_facts IN ACCESS SHARE MODE").await.unwrap();
+    let waiting = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' \
+                   AND relation = 'case_facts'::regclass \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let waits = async || {
+        ask(SOON).await.unwrap_err();
+        number(&service, waiting).await > 0
+    };
+    service.wait_for("it would exchange the tables", waits).await;
+    let more = Story::whole(at("2026-02-20", 9), COMMUNITIES[1], "roof", "housing");
+    service.deliver_all(more.events.clone()).await;
+    assert_eq!(ask(LATE).await.unwrap_err().code(), Code::FailedPrecondition, "it goes on");
+    reading.batch_execute("COMMIT").await.unwrap();
+    service.wait_for("the answer", async || ask(LATE).await.is_ok()).await;
+    let made = ask(LATE).await.unwrap();
+    let events = stories.iter().map(|story| story.events.len()).sum::<usize>() + more.events.len();
+    assert_eq!((made.events, made.digest), (events as i64, digest(&service).await.digest));
     service.stop().await;
 }
 
@@ -208,7 +242,7 @@ async fn a_digest_that_outlasts_its_call_is_made_to_its_end_and_told_under_its_i
         client(&service, &operator).get_rollup_digest(request).await.map(Response::into_inner)
     };
     // The table that is read last cannot be for now.
-    let mut held = service.db().dedicated("").await.unwrap();
+    let mut held = service.db().dedicated(STAYS_OPEN).await.unwrap();
     held.batch_execute("BEGIN; LOCK TABLE process_rollups IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let waiting = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted \
                    AND relation = 'process_rollups'::regclass \

@@ -1,5 +1,5 @@
 //! A signed-in account. A password that was refused once is not tried again: every try counts towards the lock of the login, and
-//! nothing but another accounts file makes it right.
+//! nothing but another accounts file makes it right. A login that is locked is tried again when the lock is over.
 
 use std::{
     sync::Arc,
@@ -31,8 +31,20 @@ pub struct Session {
 enum Held {
     Nothing,
     Tokens(Tokens),
-    /// For good.
-    Refused(Status),
+    Refused(Refused),
+}
+
+/// Why it is of no use to sign in.
+struct Refused {
+    status: Status,
+    /// Unset for good.
+    until: Option<Instant>,
+}
+
+impl Refused {
+    fn stands(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
 }
 
 struct Tokens {
@@ -63,16 +75,16 @@ impl Session {
 
     /// Whether the password was refused, or the login is locked for longer than anybody waits here.
     pub async fn is_refused(&self) -> bool {
-        matches!(*self.held.lock().await, Held::Refused(_))
+        matches!(&*self.held.lock().await, Held::Refused(refused) if refused.stands())
     }
 
     async fn bearer(&self) -> Rpc<MetadataValue<Ascii>> {
         let mut held = self.held.lock().await;
         let old = match &*held {
-            Held::Refused(refused) => return Err(refused.clone()),
+            Held::Refused(refused) if refused.stands() => return Err(refused.status.clone()),
             Held::Tokens(tokens) if Instant::now() < tokens.renew_at => return Ok(tokens.bearer.clone()),
             Held::Tokens(tokens) => Some(tokens.refresh.clone()),
-            Held::Nothing => None,
+            Held::Nothing | Held::Refused(_) => None,
         };
         *held = Held::Nothing; // a refresh token is used once, also by whoever is cut off
         let refreshed = match old {
@@ -81,7 +93,7 @@ impl Session {
         };
         let fresh = match refreshed {
             Some(fresh) => Ok(fresh),
-            None => self.sign_in().await,
+            None => self.sign_in().await?,
         };
         match fresh {
             Ok(fresh) => {
@@ -90,16 +102,15 @@ impl Session {
                 Ok(bearer)
             }
             Err(refused) => {
-                if refused.code() == Code::Unauthenticated {
-                    *held = Held::Refused(refused.clone());
-                }
-                Err(refused)
+                let status = refused.status.clone();
+                *held = Held::Refused(refused);
+                Err(status)
             }
         }
     }
 
-    /// `Unauthenticated` where it is of no use to try again.
-    async fn sign_in(&self) -> Rpc<Tokens> {
+    /// An error that passes, or what came of it.
+    async fn sign_in(&self) -> Rpc<Result<Tokens, Refused>> {
         let login = self.account.login.clone();
         let password = self.account.password.clone();
         // Sign-in is bounded on the server.
@@ -109,15 +120,20 @@ impl Session {
             match self.suite.auth().sign_in(request).await {
                 Ok(answer) => {
                     let answer = answer.into_inner();
-                    return tokens(&answer.access_token, answer.refresh_token);
+                    return tokens(&answer.access_token, answer.refresh_token).map(Ok);
                 }
                 Err(status) if status.code() == Code::Unauthenticated => {
-                    return Err(self.refusal("is refused with the password of"));
+                    let status = self.refusal("is refused with the password of");
+                    return Ok(Err(Refused { status, until: None }));
                 }
-                Err(status) if is_locked(&status) => {
-                    return Err(self.refusal("is locked after wrong passwords; look at that of"));
-                }
-                Err(status) if status.code() == Code::ResourceExhausted && tries < TRIES => {
+                Err(status) if status.code() == Code::ResourceExhausted => {
+                    if let Some(wait) = locked_for(&status) {
+                        let status = self.refusal("is locked after wrong passwords; look at that of");
+                        return Ok(Err(Refused { status, until: Instant::now().checked_add(wait) }));
+                    }
+                    if tries == TRIES {
+                        return Err(status);
+                    }
                     tries += 1;
                     tokio::time::sleep(BETWEEN).await;
                 }
@@ -140,10 +156,10 @@ impl Session {
     }
 }
 
-/// Whether it would be refused for longer than it is tried.
-fn is_locked(status: &Status) -> bool {
+/// How long it will be refused, if that is longer than it is tried.
+fn locked_for(status: &Status) -> Option<Duration> {
     let advised = status.get_details_retry_info().and_then(|advice| advice.retry_delay);
-    status.code() == Code::ResourceExhausted && advised.is_some_and(|wait| wait > BETWEEN * TRIES)
+    advised.filter(|wait| *wait > BETWEEN * TRIES)
 }
 
 fn tokens(access: &str, refresh: String) -> Rpc<Tokens> {
@@ -180,6 +196,25 @@ mod tests {
             assert!(session.is_refused().await);
             assert_eq!(door.knocks(), 1);
         }
+    }
+
+    #[tokio::test]
+    async fn a_login_that_was_locked_is_tried_again_when_the_lock_is_over() {
+        let locked = ErrorDetails::with_retry_info(Some(Duration::from_secs(900)));
+        let locked = Status::with_error_details(Code::ResourceExhausted, "later", locked);
+        let (suite, door) = fake::refusing(locked).await;
+        let session = Session::new(&suite, Account::stranger("it_operator"));
+        session.request(()).await.expect_err("it is locked");
+        {
+            let mut held = session.held.lock().await;
+            let Held::Refused(refused) = &mut *held else { panic!("it is remembered") };
+            let left = refused.until.expect("for a while").duration_since(Instant::now());
+            assert!(left > Duration::from_secs(800) && left <= Duration::from_secs(900), "{left:?}");
+            refused.until = Some(Instant::now());
+        }
+        assert!(!session.is_refused().await);
+        session.request(()).await.expect_err("it is locked once more");
+        assert_eq!(door.knocks(), 2);
     }
 
     #[tokio::test]
