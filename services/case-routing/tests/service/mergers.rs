@@ -142,8 +142,15 @@ async fn open_cases_of_a_merged_street_are_in_the_new_one() {
     let dispatcher = Persona::new(Role::StreetDispatcher, next).org(d.other_office);
     let mut all = [&here, &whole, &waiting].map(|case| case.case_id.clone());
     all.sort_unstable();
-    d.service.wait_for("the pass", async || listed(&d, &dispatcher, next).await == all).await;
+    assert_eq!(listed(&d, &dispatcher, next).await, all, "also before the pass");
     let street = next.to_string();
+    let followed =
+        async |case: &pb::Case| read(&d, &dispatcher, case).await.unwrap().street_unit_id == street;
+    d.service
+        .wait_for("the pass", async || {
+            followed(&here).await && followed(&whole).await && followed(&waiting).await
+        })
+        .await;
     for (case, unit) in [(&here, d.community), (&whole, next), (&waiting, d.community)] {
         let now = read(&d, &dispatcher, case).await.unwrap();
         assert_eq!((now.place_unit_id, &now.street_unit_id), (unit.to_string(), &street));

@@ -137,12 +137,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     }
 }
 
-async fn rebuild(
-    suite: &Suite,
-    operator: &Session,
-    request_id: &str,
-    asked_before: bool,
-) -> Result<Rebuilt> {
+async fn rebuild(suite: &Suite, operator: &Session, request_id: &str, asked_before: bool) -> Result<Rebuilt> {
     let answer = tokio::select! {
         answer = ask(suite, operator, request_id, asked_before, &PACE) => answer?,
         never = watch(suite, operator) => match never {},
