@@ -329,10 +329,10 @@ impl Work<'_> {
     /// What entering a terminal state means: nothing runs any more, and nothing is asked for but what is owed all the same when it
     /// closes.
     pub(super) fn end(&mut self, code: ClosedCode) {
+        self.count_waiting();
         self.stop_all_clocks();
         let closes = self.case.state == CaseState::Closed;
         self.clear_supervisions(|supervision| !closes || !supervision.outlives_the_work());
-        self.count_waiting();
         self.case.closed_code = Some(code);
         self.case.closed_at = Some(self.now);
     }
