@@ -312,6 +312,8 @@ impl Work<'_> {
 
     pub(super) fn withdraw(&mut self, reason_code: &str, told: Reason, trigger: Trigger) -> Result<()> {
         let offer_id = self.case.offer_to_settle().map(|offer| offer.id);
+        // As long as its clocks stand still.
+        self.count_waiting();
         self.enter(CaseState::Withdrawn, trigger)?;
         self.end_open_offer("withdrawn");
         self.cancel_live_tasks("withdrawn")?;
@@ -329,7 +331,6 @@ impl Work<'_> {
     /// What entering a terminal state means: nothing runs any more, and nothing is asked for but what is owed all the same when it
     /// closes.
     pub(super) fn end(&mut self, code: ClosedCode) {
-        self.count_waiting();
         self.stop_all_clocks();
         let closes = self.case.state == CaseState::Closed;
         self.clear_supervisions(|supervision| !closes || !supervision.outlives_the_work());

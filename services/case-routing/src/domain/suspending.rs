@@ -172,7 +172,7 @@ impl Work<'_> {
     }
 
     /// A suspension is over: what it [took](Case::cost), begun seconds in full, counts against the days of its cause. Gives when
-    /// it ended. Before its clocks run again.
+    /// it ended. To be called while its clocks stand still.
     pub(super) fn count_waiting(&mut self) -> Option<Timestamp> {
         let Suspension { cause_code, since, resume_at, .. } = self.case.suspension.take()?;
         let until = resume_at.map_or(self.now, |at| at.min(self.now)).max(since);
