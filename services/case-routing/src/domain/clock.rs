@@ -231,8 +231,7 @@ impl Clock {
             |limit| rules.calendar.add_paused(limit, self.started_at, &self.pauses, &rules.profile).at;
         let moved = |unit, kept| moved_on(unit, kept, &[pause], rules);
         let due_at = self.promised(rules).unwrap_or_else(|| counted(self.limit));
-        let kept =
-            Some(self.due_at).filter(|kept| *kept > due_at).map(|kept| moved(self.limit.unit, kept));
+        let kept = Some(self.due_at).filter(|kept| *kept > due_at).map(|kept| moved(self.limit.unit, kept));
         let law = self.statutory_limit.zip(self.statutory_due_at);
         let law = law.filter(|(law, kept)| *kept > counted(*law)).map(|(law, kept)| moved(law.unit, kept));
         self.due_at = kept.unwrap_or(self.due_at);

@@ -155,8 +155,7 @@ async fn who_was_given_a_grant_or_left_by_a_replica_from_before_leaves_with_the_
     let mut conn = world.service.db().conn().await.expect("a connection");
     // The second takes the place of the first, whose end such a replica tells nobody.
     let second = new_id();
-    let given =
-        format!("UPDATE volunteers SET grant_id = '{second}', version = version + 1 WHERE grant_id = '{first}'");
+    let given = format!("UPDATE volunteers SET grant_id = '{second}' WHERE grant_id = '{first}'");
     conn.batch_execute(&given).await.expect("given");
     let third = new_id();
     world.tell("identity", persona.person_id, &world.granted(&persona, third)).await;
@@ -166,8 +165,7 @@ async fn who_was_given_a_grant_or_left_by_a_replica_from_before_leaves_with_the_
     assert_eq!(listed(&world).await[0].state(), VolunteerState::Left);
     let (fourth, fifth) = (new_id(), new_id());
     world.tell("identity", persona.person_id, &world.granted(&persona, fourth)).await;
-    let left =
-        format!("UPDATE volunteers SET state = 'left', version = version + 1 WHERE grant_id = '{fourth}'");
+    let left = format!("UPDATE volunteers SET state = 'left' WHERE grant_id = '{fourth}'");
     conn.batch_execute(&left).await.expect("left");
     world.tell("identity", persona.person_id, &world.granted(&persona, fifth)).await;
     assert_eq!(listed(&world).await[0].state(), VolunteerState::Active);
