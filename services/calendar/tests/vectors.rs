@@ -2,7 +2,6 @@
 
 use calendar::{
     Calendar, Closure, HolidayGroup, Interval, Limit, Profile, Season, TimeUnit, YearNotice, instant, local,
-    local_day,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use proptest::prelude::*;
@@ -243,6 +242,11 @@ fn a_limit_in_days_that_would_have_ended_within_a_pause_ends_on_the_day_the_paus
     for (pauses, expected) in [
         (vec![("2026-06-15 10:00", "2026-06-25 10:00")], "2026-06-25 17:00:00"),
         (vec![("2026-06-15 10:00", "2026-06-15 16:00")], "2026-06-15 17:00:00"),
+        // On the close of business, and past it: that day is over, and before a weekend the next one is a Monday.
+        (vec![("2026-06-15 10:00", "2026-06-25 17:00")], "2026-06-25 17:00:00"),
+        (vec![("2026-06-15 10:00", "2026-06-25 18:00")], "2026-06-26 17:00:00"),
+        (vec![("2026-06-15 10:00", "2026-06-15 17:01")], "2026-06-16 17:00:00"),
+        (vec![("2026-06-15 10:00", "2026-06-26 18:00")], "2026-06-29 17:00:00"),
         // Until the second day of the dragon boat festival.
         (vec![("2026-06-15 10:00", "2026-06-20 10:00")], "2026-06-22 17:00:00"),
         (vec![("2026-06-15 17:00", "2026-06-17 10:00")], "2026-06-15 17:00:00"),
@@ -378,14 +382,29 @@ proptest! {
     }
 
     #[test]
-    fn what_was_not_over_when_a_pause_began_ends_no_day_before_the_pause_does((from, pauses) in pauses(), unit in units(), n in 1_u16..30) {
+    fn what_was_not_over_when_a_pause_began_ends_not_before_the_pause_does((from, pauses) in pauses(), unit in units(), n in 1_u16..30) {
         let (calendar, office) = (Calendar::builtin(), Profile::office());
         let due = |known: usize| calendar.add_paused(Limit::new(unit, n), from, &pauses[..known], &office).at;
         for (number, pause) in pauses.iter().enumerate() {
             let (before, after) = (due(number), due(number + 1));
             if pause.from < before {
-                prop_assert!(local_day(after) >= local_day(pause.to));
-                prop_assert!(unit == TimeUnit::WorkDay || after >= pause.to);
+                prop_assert!(after >= pause.to, "{} after {}", pause.to, after);
+            } else {
+                prop_assert_eq!(after, before);
+            }
+        }
+    }
+
+    #[test]
+    fn nor_does_what_was_promised_until_any_instant((from, pauses) in pauses(), ahead in 0_i64..900_000, unit in prop::sample::select(vec![TimeUnit::WorkDay, TimeUnit::CalDay, TimeUnit::Month])) {
+        let (calendar, office) = (Calendar::builtin(), Profile::office());
+        let promised = from + TimeDelta::seconds(ahead);
+        let due = |known: usize| calendar.promise_paused(unit, promised, &pauses[..known], &office);
+        prop_assert_eq!(due(0), promised);
+        for (number, pause) in pauses.iter().enumerate() {
+            let (before, after) = (due(number), due(number + 1));
+            if pause.from < before {
+                prop_assert!(after >= pause.to && after >= before, "{} after {}", pause.to, after);
             } else {
                 prop_assert_eq!(after, before);
             }

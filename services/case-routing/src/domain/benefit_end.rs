@@ -132,6 +132,8 @@ impl Work<'_> {
     /// What it was to find out has become immaterial; nobody asked for it, so nobody withdraws it.
     fn lapse(&mut self) -> Result<()> {
         self.nobody_else_waits()?;
+        // As long as its clocks stand still.
+        self.count_waiting();
         self.enter(CaseState::Withdrawn, Trigger::Withdraw)?;
         self.cancel_live_tasks(OVER)?;
         self.end(ClosedCode::Withdrawn);

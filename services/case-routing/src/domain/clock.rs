@@ -166,17 +166,9 @@ impl Clock {
         self.take(due, rules);
     }
 
-    /// What was promised elsewhere, moved on by the pauses: hours by the paused time, days as the calendar moves them on. A
-    /// pause that begins when it was over moves nothing: late stays late.
+    /// What was promised elsewhere, moved on by the pauses.
     fn promised(&self, rules: &Rules) -> Option<Timestamp> {
-        let promised = self.promised_at?;
-        if matches!(self.limit.unit, TimeUnit::CalHour | TimeUnit::WorkHour) {
-            let moved = |due: Timestamp, pause: &Interval| {
-                if pause.from < due { due + (pause.to - pause.from) } else { due }
-            };
-            return Some(self.pauses.iter().fold(promised, moved));
-        }
-        Some(rules.calendar.promise_paused(self.limit.unit, promised, &self.pauses, &rules.profile))
+        self.promised_at.map(|promised| moved_on(self.limit.unit, promised, &self.pauses, rules))
     }
 
     /// Warnings that were due by then count as given, also those of another limit later.
@@ -220,7 +212,9 @@ impl Clock {
 
     pub(super) fn resume(&mut self, at: Timestamp, rules: &Rules) {
         if let Some(from) = self.paused_at.take() {
-            self.pauses.push(Interval { from, to: at.max(from) });
+            let pause = Interval { from, to: at.max(from) };
+            self.move_kept(pause, rules);
+            self.pauses.push(pause);
             let first = self.warn_at.is_none();
             // Pauses only add time; a calendar that changed meanwhile takes none away.
             self.count_again(rules);
@@ -228,6 +222,28 @@ impl Clock {
                 self.pass_warnings(at); // it came from a build that warned of no such limit
             }
         }
+    }
+
+    /// What was kept because another calendar or other hours would end it earlier moves on by a pause as well: counted from its
+    /// start alone the pause would be lost in what was kept.
+    fn move_kept(&mut self, pause: Interval, rules: &Rules) {
+        let counted =
+            |limit| rules.calendar.add_paused(limit, self.started_at, &self.pauses, &rules.profile).at;
+        let moved = |unit, kept| moved_on(unit, kept, &[pause], rules);
+        let due_at = self.promised(rules).unwrap_or_else(|| counted(self.limit));
+        let kept = Some(self.due_at).filter(|kept| *kept > due_at).map(|kept| moved(self.limit.unit, kept));
+        let law = self.statutory_limit.zip(self.statutory_due_at);
+        let law = law.filter(|(law, kept)| *kept > counted(*law)).map(|(law, kept)| moved(law.unit, kept));
+        self.due_at = kept.unwrap_or(self.due_at);
+        self.statutory_due_at = law.or(self.statutory_due_at);
+    }
+
+    /// When it is due if it stands still from then to then.
+    pub(super) fn due_after(&self, from: Timestamp, to: Timestamp, rules: &Rules) -> Timestamp {
+        let mut clock = self.clone();
+        clock.pause(from);
+        clock.resume(to, rules);
+        clock.due_at
     }
 
     /// Stops, closing a pause that is open. Its due time is that of a clock resumed then.
@@ -381,6 +397,18 @@ impl Clock {
             })
         });
     }
+}
+
+/// What was promised until an instant, moved on by pauses: hours by the paused time, days as the calendar moves them on. A pause
+/// that begins when it was over moves nothing: late stays late.
+fn moved_on(unit: TimeUnit, promised: Timestamp, pauses: &[Interval], rules: &Rules) -> Timestamp {
+    if matches!(unit, TimeUnit::CalHour | TimeUnit::WorkHour) {
+        let moved = |due: Timestamp, pause: &Interval| {
+            if pause.from < due { due + (pause.to - pause.from) } else { due }
+        };
+        return pauses.iter().fold(promised, moved);
+    }
+    rules.calendar.promise_paused(unit, promised, pauses, &rules.profile)
 }
 
 #[cfg(test)]

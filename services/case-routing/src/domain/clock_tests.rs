@@ -297,6 +297,47 @@ fn a_promise_that_would_have_ended_within_a_pause_is_due_on_the_working_day_on_w
 }
 
 #[test]
+fn what_was_kept_for_longer_than_a_recount_gives_moves_on_by_a_pause_as_well() {
+    let rules = Rules::default();
+    let start = at("2026-06-08T10:00:00");
+    let kept = |unit, n, until: &str| {
+        let mut clock = Clock::start(ClockKind::Resolve, None, Limit::new(unit, n), start, &rules);
+        clock.due_at = at(until);
+        clock
+    };
+    let pause = |clock: &mut Clock, from: &str, to: &str| {
+        clock.pause(at(from));
+        clock.resume(at(to), &rules);
+        clock.due_at
+    };
+    // Counted it ends on the fifteenth; it stands still on the last day but one of what was kept, and again.
+    let mut days = kept(TimeUnit::WorkDay, 5, "2026-06-18T17:00:00");
+    let due = pause(&mut days, "2026-06-17T10:00:00", "2026-06-24T10:00:00");
+    assert_eq!(due, at("2026-06-25T17:00:00"), "four working days, without the holiday");
+    assert!(days.in_time(at("2026-06-24T10:00:00")));
+    assert_eq!(pause(&mut days, "2026-06-25T10:00:00", "2026-06-25T18:00:00"), at("2026-06-26T17:00:00"));
+    let mut last = kept(TimeUnit::WorkDay, 5, "2026-06-18T17:00:00");
+    let due = pause(&mut last, "2026-06-18T10:00:00", "2026-06-24T10:00:00");
+    assert_eq!(due, at("2026-06-24T17:00:00"));
+    let mut late = kept(TimeUnit::WorkDay, 5, "2026-06-18T17:00:00");
+    let due = pause(&mut late, "2026-06-18T17:00:00", "2026-06-24T10:00:00");
+    assert_eq!(due, at("2026-06-18T17:00:00"), "late stays late");
+    let mut hours = kept(TimeUnit::CalHour, 24, "2026-06-10T10:00:00");
+    let due = pause(&mut hours, "2026-06-09T12:00:00", "2026-06-09T15:00:00");
+    assert_eq!(due, at("2026-06-10T13:00:00"));
+    // What the law leaves was kept with it, and cuts it off no earlier.
+    let mut lawful = kept(TimeUnit::WorkDay, 5, "2026-06-18T17:00:00");
+    lawful.statutory_limit = Some(Limit::new(TimeUnit::WorkDay, 5));
+    lawful.statutory_due_at = Some(lawful.due_at);
+    let due = pause(&mut lawful, "2026-06-17T10:00:00", "2026-06-24T10:00:00");
+    assert_eq!((due, lawful.statutory_due_at), (at("2026-06-25T17:00:00"), Some(due)));
+    // What was not kept is counted from its start, as before.
+    let mut counted = kept(TimeUnit::WorkDay, 5, "2026-06-15T17:00:00");
+    let due = pause(&mut counted, "2026-06-12T10:00:00", "2026-06-17T10:00:00");
+    assert_eq!(due, at("2026-06-18T17:00:00"));
+}
+
+#[test]
 fn on_no_day_of_four_years_is_a_promise_due_after_the_law_whatever_the_hours() {
     let limit = |(unit, n)| Limit::new(unit, n);
     let limits = [

@@ -312,6 +312,8 @@ impl Work<'_> {
 
     pub(super) fn withdraw(&mut self, reason_code: &str, told: Reason, trigger: Trigger) -> Result<()> {
         let offer_id = self.case.offer_to_settle().map(|offer| offer.id);
+        // As long as its clocks stand still.
+        self.count_waiting();
         self.enter(CaseState::Withdrawn, trigger)?;
         self.end_open_offer("withdrawn");
         self.cancel_live_tasks("withdrawn")?;
@@ -332,7 +334,6 @@ impl Work<'_> {
         self.stop_all_clocks();
         let closes = self.case.state == CaseState::Closed;
         self.clear_supervisions(|supervision| !closes || !supervision.outlives_the_work());
-        self.count_waiting();
         self.case.closed_code = Some(code);
         self.case.closed_at = Some(self.now);
     }

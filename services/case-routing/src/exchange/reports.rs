@@ -174,7 +174,11 @@ impl Reporter {
         let returned = mapping.returns(&said.status);
         let reported = Reported { status: said.status.clone(), state, returned, at: said.at.unwrap_or(now) };
         let reporting = reported.beside(known.as_ref());
-        if reporting != Reporting::Late {
+        if reporting == Reporting::Late {
+            // As by what is noted of the others: the report holds the key of its ticket, and whoever notes a delivery has the row
+            // and may give it a number, so that the two would wait for each other in a circle.
+            tickets::lock(&*tx.conn, &[id.0], None).await?;
+        } else {
             // Before its case comes back: whoever sends it back is not told that it was taken back.
             tickets::set_reported(tx.conn, id, &reported).await?;
         }

@@ -7,6 +7,7 @@ use chassis::{
     testing::{Persona, Reply, TestHttp},
 };
 use chrono::TimeDelta;
+use diesel_async::SimpleAsyncConnection as _;
 use tonic::{Code, Status};
 
 use crate::{
@@ -167,6 +168,32 @@ async fn a_report_counts_once_and_the_latest_says_how_it_stands() {
     let first = says(&world, &world.client, request.clone()).await.unwrap();
     says(&world, &world.client, said("R-5", "已派单", 0)).await.unwrap();
     assert_eq!(says(&world, &world.client, request).await.unwrap(), first);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_report_that_comes_late_holds_nothing_while_a_delivery_of_its_ticket_is_noted() {
+    let world = World::mapped("", pb::ExchangeDirection::Both).await;
+    let ticket = referred(&world).await;
+    let said = |report_ref: &str, status: &str, minute| pb::ReportTicketStatusRequest {
+        changed_time: at(&world, minute),
+        ..report(&ticket, report_ref, status)
+    };
+    says(&world, &world.client, said("R-2", "已派单", -5)).await.unwrap();
+    // As the courier does it: that the delivery ended; then where the ticket stands, and the number that it has there.
+    let mut noting = world.d.service.db().conn().await.unwrap();
+    noting.batch_execute("BEGIN; UPDATE external_tickets SET in_hand = false").await.unwrap();
+    let noted = async {
+        let waits = "SELECT count(*) AS n FROM pg_stat_activity \
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        world.d.service.wait_for("the report waits", async || world.count(waits).await == 1).await;
+        let rest = "SELECT 1 FROM external_tickets FOR UPDATE NOWAIT; \
+                    UPDATE external_tickets SET ext_no = 'OUT-7'; COMMIT";
+        noting.batch_execute(rest).await.unwrap();
+    };
+    let (late, ()) = tokio::join!(says(&world, &world.client, said("R-1", "待受理", -9)), noted);
+    let late = late.unwrap();
+    assert_eq!((late.outcome(), late.ext_no.as_str()), (pb::ReportOutcome::Late, "OUT-7"));
     world.d.service.stop().await;
 }
 

@@ -99,15 +99,19 @@ pub async fn claim_week(
     Ok(rows.into_iter().map(|row| WorkerId(row.worker_id)).collect())
 }
 
-/// Adds shifts made from templates; what overlaps another shift of the person gives way.
+/// Adds shifts made from templates, of those who are still there; what overlaps another shift of the person gives way. Their week is
+/// [claimed](claim_week), which whoever leaves waits for, or was waited for.
 pub async fn insert_free(conn: &mut AsyncPgConnection, shifts: &[Shift]) -> Result<()> {
     if shifts.is_empty() {
         return Ok(());
     }
     cached(
         "INSERT INTO shifts (shift_id, worker_id, person_id, starts_at, ends_at, template)
-         SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::timestamptz[]), \
-         unnest($5::timestamptz[]), unnest($6::text[])
+         SELECT d.shift_id, d.worker_id, d.person_id, d.starts_at, d.ends_at, d.template
+           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+                WITH ORDINALITY AS d (shift_id, worker_id, person_id, starts_at, ends_at, template, n)
+           JOIN workers w ON w.worker_id = d.worker_id AND w.active
+          ORDER BY d.n
          ON CONFLICT DO NOTHING",
     )
     .bind::<Array<SqlUuid>, _>(shifts.iter().map(|s| s.id.0).collect::<Vec<_>>())

@@ -8,7 +8,7 @@ use proto::{
     case_routing::v1::{TaskApproved, TaskCancelled, TaskSigned},
     staffing::v1::{
         AssignmentState::*, CreatePostRequest, CreateWorkerRequest, DemandState, ListAssignmentsRequest,
-        ListWorkersRequest, PostKind,
+        ListShiftsRequest, ListWorkersRequest, PostKind,
     },
 };
 use tonic::Code;
@@ -231,6 +231,30 @@ async fn who_leaves_while_being_rostered_has_no_shift() {
     assert_eq!(rostered.unwrap_err().code(), Code::NotFound);
     let live = "SELECT count(*) AS n FROM shifts WHERE template = '' AND NOT cancelled";
     assert_eq!(number(&world, live).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_while_the_shifts_of_the_week_are_made_gets_none_of_them() {
+    let world = World::start().await;
+    let one = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let mut workforce = world.workforce(&head());
+    let mut conn = world.service.db().conn().await.unwrap();
+    let grant = one.grant_id;
+    // A week that nobody has looked at yet; and somebody who leaves as it is done: held first, then ended.
+    conn.batch_execute("DELETE FROM shifts; DELETE FROM roster_weeks").await.unwrap();
+    let sql = format!(
+        "BEGIN; SELECT 1 FROM workers WHERE grant_id = '{grant}' FOR UPDATE;
+         UPDATE workers SET active = false, ended_at = now() WHERE grant_id = '{grant}'"
+    );
+    conn.batch_execute(&sql).await.unwrap();
+    let leaving = async {
+        somebody_waits(&world).await;
+        conn.batch_execute("COMMIT").await.unwrap();
+    };
+    let (listed, ()) = tokio::join!(workforce.list_shifts(ListShiftsRequest::default()), leaving);
+    assert_eq!(listed.unwrap().into_inner().shifts, Vec::new());
+    assert_eq!(number(&world, "SELECT count(*) AS n FROM roster_weeks").await, 1, "the premise");
+    assert_eq!(number(&world, "SELECT count(*) AS n FROM shifts WHERE NOT cancelled").await, 0);
 }
 
 /// Whoever writes such a row waits before that is committed, until [`OPEN`].

@@ -168,6 +168,17 @@ pub async fn learn(
     if new == 0 {
         return Ok(());
     }
+    // Who has left stands on none: replicas from before the table let somebody leave without writing it.
+    cached(
+        "UPDATE volunteer_grants g SET ended = true FROM volunteers v \
+         WHERE v.org_id = $2 AND v.person_id = $3 AND v.state = 'left' \
+         AND g.org_id = v.org_id AND g.person_id = v.person_id AND NOT g.ended AND g.grant_id <> $1",
+    )
+    .bind::<SqlUuid, _>(grant_id)
+    .bind::<SqlUuid, _>(volunteer.org_id)
+    .bind::<SqlUuid, _>(volunteer.person_id)
+    .execute(conn)
+    .await?;
     cached(
         "INSERT INTO volunteers (volunteer_id, person_id, volunteer_ref, org_id, home_unit_id, skill_codes, state, \
          grant_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8) \

@@ -143,6 +143,37 @@ async fn who_volunteers_by_two_grants_leaves_with_the_last_of_them() {
 }
 
 #[tokio::test]
+async fn who_was_given_a_grant_or_left_by_a_replica_from_before_leaves_with_the_last_grant() {
+    let world = World::start().await;
+    let (persona, first) = world.volunteer().await;
+    let revoked = |grant_id: Uuid| RoleRevoked {
+        person_id: persona.person_id.to_string(),
+        grant_id: grant_id.to_string(),
+        role: auth::Role::Volunteer.into(),
+        tokens_before_time: Some(chassis::clock::to_proto(world.service.clock().real_now())),
+    };
+    let mut conn = world.service.db().conn().await.expect("a connection");
+    // The second takes the place of the first, whose end such a replica tells nobody.
+    let second = new_id();
+    let given = format!("UPDATE volunteers SET grant_id = '{second}' WHERE grant_id = '{first}'");
+    conn.batch_execute(&given).await.expect("given");
+    let third = new_id();
+    world.tell("identity", persona.person_id, &world.granted(&persona, third)).await;
+    world.tell("identity", persona.person_id, &revoked(third)).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Active, "the second is in force");
+    world.tell("identity", persona.person_id, &revoked(second)).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Left);
+    let (fourth, fifth) = (new_id(), new_id());
+    world.tell("identity", persona.person_id, &world.granted(&persona, fourth)).await;
+    let left = format!("UPDATE volunteers SET state = 'left' WHERE grant_id = '{fourth}'");
+    conn.batch_execute(&left).await.expect("left");
+    world.tell("identity", persona.person_id, &world.granted(&persona, fifth)).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Active);
+    world.tell("identity", persona.person_id, &revoked(fifth)).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Left);
+}
+
+#[tokio::test]
 async fn skills_stand_in_even_when_the_organisation_is_heard_of_after_its_volunteer() {
     let mut world = World::start().await;
     let home = new_id();

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use calendar::TimeUnit;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -42,7 +43,7 @@ fn check(world: &World, before: &Case, decision: &Decision) {
     assert!(case.updated_at >= before.updated_at);
     assert!(decision.timeline.windows(2).all(|pair| pair[0].at <= pair[1].at));
     promises_stand(world, before, decision);
-    waiting_is_counted(before, decision);
+    waiting_is_counted(world, before, decision);
     for emitted in &decision.events {
         event_is_lawful(world, before, decision, &emitted.event);
     }
@@ -160,13 +161,27 @@ fn waited(case: &Case, cause: &str) -> TimeDelta {
     known.map(|waited| TimeDelta::seconds(waited.seconds)).sum()
 }
 
-/// What a pause takes of its cause's days: its time, and no less than the days that it moves a clock of days.
-fn pause_costs(from: Timestamp, to: Timestamp) -> TimeDelta {
-    (to - from).max(calendar::local_day(to) - calendar::local_day(from))
+/// What a pause takes of its cause's days: its time, and no less than the days after the one it began on, nor than the working
+/// days by which it moves a clock of days.
+fn pause_costs(world: &World, before: &Case, from: Timestamp, to: Timestamp) -> TimeDelta {
+    let rules = &world.rules;
+    let least = (to - from).max(calendar::local_day(to) - calendar::local_day(from));
+    let stand = before.clocks.iter().filter(|clock| {
+        let kind = matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework | ClockKind::Stage);
+        let hours = matches!(clock.limit.unit, TimeUnit::CalHour | TimeUnit::WorkHour);
+        kind && !hours && clock.is_open()
+    });
+    let moved = stand.map(|clock| {
+        let (first, last) = (clock.due_after(from, from, rules), clock.due_after(from, to, rules));
+        let due = |days| rules.calendar.add(TimeUnit::WorkDay, days, first, &rules.profile).at;
+        let days = (1..).take_while(|days| calendar::local_day(due(*days)) <= calendar::local_day(last));
+        days.map(|_| TimeDelta::days(1)).sum::<TimeDelta>()
+    });
+    moved.fold(least, Ord::max)
 }
 
 /// C-3: what a suspension took is counted once it is over, whichever way it ended, and never forgotten.
-fn waiting_is_counted(before: &Case, decision: &Decision) {
+fn waiting_is_counted(world: &World, before: &Case, decision: &Decision) {
     let case = &decision.case;
     let Some(over) = before.suspension.as_ref().filter(|_| case.suspension.is_none()) else {
         assert!(before.suspension.is_none() || before.suspension == case.suspension);
@@ -177,7 +192,7 @@ fn waiting_is_counted(before: &Case, decision: &Decision) {
         assert!(waited(case, &known.cause_code) >= waited(before, &known.cause_code), "C-3: forgotten");
     }
     let ended = decision.timeline.iter().find(|entry| entry.state != CaseState::Suspended).unwrap().at;
-    let took = pause_costs(over.since, ended.min(over.resume_at.unwrap()));
+    let took = pause_costs(world, before, over.since, ended.min(over.resume_at.unwrap()));
     let counted = waited(case, &over.cause_code) - waited(before, &over.cause_code);
     assert!(took <= counted && counted < took + TimeDelta::seconds(1), "C-3: {counted} of {took}");
 }
@@ -219,7 +234,7 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             let until = resume_at.expect("C-3: it ends by itself");
             let asked = until - approved.at;
             assert!(TimeDelta::zero() < asked && asked <= days, "C-3: {asked} at a time for {cause_code}");
-            if waited(before, cause_code) + pause_costs(approved.at, until) <= days {
+            if waited(before, cause_code) + pause_costs(world, before, approved.at, until) <= days {
                 let below = [STATION, COMMITTEE, GROUP, TEAM, CONTRACTOR].map(Some);
                 let street = below.contains(&before.lead_org) && by == STREET_OFFICE;
                 assert!(before.lead_org == Some(by) || street, "C-3: approved by {by}");

@@ -148,18 +148,76 @@ fn what_waits_over_its_last_day_is_in_time_on_the_day_it_goes_on() {
 
 #[test]
 fn what_is_asked_for_on_the_last_day_of_intake_leaves_the_day_on_which_it_comes() {
-    let mut world = World::new();
-    let case = world.registered();
-    world.now = case.clock(ClockKind::Accept, None).unwrap().due_at - TimeDelta::hours(7);
+    // From ten in the morning: to the same time, to the evening of the next day, and to that of the same one.
+    for hours in [72, 34, 10] {
+        let mut world = World::new();
+        let case = world.registered();
+        world.now = case.clock(ClockKind::Accept, None).unwrap().due_at - TimeDelta::hours(7);
+        let case = sweep(&mut world, case);
+        let asked = case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap().case;
+        world.wait(TimeDelta::hours(hours));
+        let sent = asked.supplement(materials(&["id_copy"]), &world.resident()).unwrap();
+        let accepted = sent.events.iter().find_map(|emitted| match emitted.event {
+            DomainEvent::CaseAccepted { in_time, .. } => Some(in_time),
+            _ => None,
+        });
+        assert_eq!(accepted, Some(true), "after {hours} hours");
+    }
+}
+
+#[test]
+fn what_goes_on_after_the_close_of_a_day_has_the_next_working_day_and_that_is_counted() {
+    // Suspended at ten on its last day, a Monday; until the evening of that day, of the next one, and ten days on.
+    let (day, hour) = (TimeDelta::days(1), TimeDelta::hours(1));
+    for (days, later, used) in [(0, 1, day), (1, 2, day * 2), (10, 11, day * 10 + hour * 8)] {
+        let mut world = world(Limit::new(TimeUnit::WorkDay, 5), 30);
+        let case = world.in_progress("stairs");
+        let before = due(&case);
+        world.now = before - hour * 7;
+        let case = sweep(&mut world, case);
+        let resume_at = before + day * days + hour;
+        let waits = case.suspend(CAUSE, "doc:told", Some(resume_at), &world.official(STATION)).unwrap().case;
+        world.now = resume_at;
+        let decision = world.tick(waits);
+        let told = names(&decision);
+        assert!(told.contains(&"CaseResumed"), "{told:?}");
+        assert!(!told.iter().any(|name| ["ClockBreached", "SupervisionIssued"].contains(name)), "{told:?}");
+        let case = decision.case;
+        assert_eq!(due(&case), before + day * later, "{days} days");
+        assert_eq!(case.waited[0].seconds, used.num_seconds(), "{days} days");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_day_ends_with_the_close_of_the_last_one() {
+    let mut world = world(Limit::new(TimeUnit::WorkDay, 5), 1);
+    let case = world.in_progress("stairs");
+    let before = due(&case);
+    let waits = case.suspend(CAUSE, "doc:told", None, &world.official(STATION)).unwrap().case;
+    world.wait(TimeDelta::hours(6));
+    let case = waits.resume(&world.official(STATION)).unwrap().case;
+    assert_eq!(due(&case), before, "the premise");
+    world.now = before - TimeDelta::hours(7);
     let case = sweep(&mut world, case);
-    let asked = case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap().case;
-    world.wait(TimeDelta::days(3));
-    let sent = asked.supplement(materials(&["id_copy"]), &world.resident()).unwrap();
-    let accepted = sent.events.iter().find_map(|emitted| match emitted.event {
-        DomainEvent::CaseAccepted { in_time, .. } => Some(in_time),
-        _ => None,
-    });
-    assert_eq!(accepted, Some(true));
+    let past = Some(before + TimeDelta::minutes(1));
+    let beyond = case.clone().suspend(CAUSE, "doc:told", past, &world.official(STATION));
+    assert_eq!(guard(beyond), "suspensions_used_up");
+    let waits = case.suspend(CAUSE, "doc:told", None, &world.official(STATION)).unwrap().case;
+    assert_eq!(waits.suspension.unwrap().resume_at, Some(before));
+}
+
+#[test]
+fn a_case_that_ends_while_it_waits_is_counted_what_its_clock_stood_still() {
+    let mut world = world(Limit::new(TimeUnit::WorkDay, 5), 30);
+    let case = world.in_progress("stairs");
+    let before = due(&case);
+    world.now = before - TimeDelta::hours(7);
+    let case = sweep(&mut world, case);
+    let waits = case.suspend(CAUSE, "doc:told", None, &world.official(STATION)).unwrap().case;
+    world.now = before + TimeDelta::hours(1);
+    let ended = waits.withdraw("not_needed", None, &world.resident()).unwrap().case;
+    assert_eq!(ended.waited[0].seconds, 86_400);
+    assert_eq!(due(&ended), before + TimeDelta::days(1));
 }
 
 /// Days ahead, minute of the day, how long is asked for (in minutes), and whether it goes on early.
