@@ -58,7 +58,7 @@ pub async fn cases(
     }
     let reader = Reader::renewed(&app, &headers, "/cases", &filter.query).await?;
     let request = ListCasesRequest { page_size: PAGE, page_token: String::new(), ..filter.request() };
-    // The first page comes before the answer begins: what is refused is refused as a page, as it is without the file.
+    // The first page comes before the answer begins: what is refused is refused as a page, as a search is.
     let first = match ask(&app, &reader.session, request.clone()).await {
         Ok(first) => first,
         Err(status) => {
