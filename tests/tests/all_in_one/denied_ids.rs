@@ -49,6 +49,17 @@ pub const TRIED: [Id; 15] = [
     ("volunteer-matching", "volunteer_id"),
 ];
 
+/// Looked for within the case that the request names.
+const WITHIN_A_CASE: &[Id] = &[
+    ("case-routing", "confirm_decision_id"),
+    ("case-routing", "decision_id"),
+    ("case-routing", "investigation_id"),
+    ("case-routing", "mediation_id"),
+    ("case-routing", "supervision_id"),
+    ("case-routing", "task_id"),
+    ("case-routing", "waived_task_ids"),
+];
+
 /// All others, by the reason.
 const LEFT_OUT: [(&str, &[Id]); 6] = [
     (
@@ -102,15 +113,7 @@ const LEFT_OUT: [(&str, &[Id]); 6] = [
     ),
     (
         "looked for within the case of the request, which must be in reach before",
-        &[
-            ("case-routing", "confirm_decision_id"),
-            ("case-routing", "decision_id"),
-            ("case-routing", "investigation_id"),
-            ("case-routing", "mediation_id"),
-            ("case-routing", "supervision_id"),
-            ("case-routing", "task_id"),
-            ("case-routing", "waived_task_ids"),
-        ],
+        WITHIN_A_CASE,
     ),
     (
         "narrows a list, which is empty for what is out of reach",
@@ -128,7 +131,6 @@ const LEFT_OUT: [(&str, &[Id]); 6] = [
             ("case-routing", "removed_rule_ids"),
             ("case-routing", "upserts.precedent_id"),
             ("case-routing", "upserts.rule_id"),
-            ("staffing", "fund_line_id"),
         ],
     ),
     (
@@ -153,6 +155,7 @@ const LEFT_OUT: [(&str, &[Id]); 6] = [
             ("identity", "duty_transfer_id"),
             ("identity", "grant.person_id"),
             ("staffing", "duty_transfer_id"),
+            ("staffing", "fund_line_id"),
             ("staffing", "post_ids"),
         ],
     ),
@@ -212,6 +215,20 @@ fn every_id_of_a_request_is_tried_by_strangers_or_left_out_for_a_reason() {
     let gone = known.iter().filter(|(service, path)| !there.contains(&(*service, (*path).to_owned())));
     let gone: Vec<_> = gone.collect();
     assert!(gone.is_empty(), "in no request any more: {gone:?}");
+}
+
+#[test]
+fn what_is_looked_for_within_a_case_comes_with_the_id_of_the_case() {
+    let mut without = Vec::new();
+    for rpc in rpcs().iter().filter(|rpc| !matches!(rpc.policy, Policy::Public | Policy::Service)) {
+        let input = rpc.method.input();
+        let has = |field: &str| input.get_field_by_name(field).is_some();
+        let within = WITHIN_A_CASE.iter().any(|(service, field)| *service == rpc.service && has(field));
+        if within && !has("case_id") {
+            without.push(rpc.name());
+        }
+    }
+    assert!(without.is_empty(), "names no case: {without:?}");
 }
 
 #[test]

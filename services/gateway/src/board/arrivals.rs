@@ -277,7 +277,11 @@ fn appraisal(total: &Part<Figures>, lang: Lang) -> Vec<String> {
         format!("{} {}", lang.t("评价", "ratings"), counted.ratings),
         format!("{} {}", lang.t("好评率", "good ones"), five::rate(counted.good, counted.ratings)),
         format!("{} {}", lang.t("回访评分", "graded in call-backs"), counted.graded),
-        format!("{} {}", lang.t("满意率", "satisfied"), five::rate(counted.satisfied, counted.graded)),
+        format!(
+            "{} {}",
+            lang.t("满意率（≥3分）", "satisfied (grade ≥3)"),
+            five::rate(counted.satisfied, counted.graded)
+        ),
     ]
 }
 

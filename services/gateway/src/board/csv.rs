@@ -20,7 +20,7 @@ use super::{
     lang::Lang,
     links::Links,
     names::Names,
-    pages::{Filter, ask, missing},
+    pages::{Filter, ask, listed, missing},
     reader::{NoSession, Reader},
     refusal::told,
     session::{self, Session},
@@ -56,12 +56,15 @@ pub async fn cases(
     if !session::is_same_site(&headers, &app.config.public_url) {
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
-    let reader = Reader::renewed(&app, &headers, "/cases").await?;
+    let reader = Reader::renewed(&app, &headers, "/cases", &filter.query).await?;
     let request = ListCasesRequest { page_size: PAGE, page_token: String::new(), ..filter.request() };
-    // The first page comes before the answer begins: what is refused is refused as a page.
+    // The first page comes before the answer begins: what is refused is refused as a page, as a search is.
     let first = match ask(&app, &reader.session, request.clone()).await {
         Ok(first) => first,
-        Err(status) => return Ok(reader.answer(Err(status))),
+        Err(status) => {
+            let page = listed(&app, &reader, &filter, Err(status)).await;
+            return Ok(reader.answer_form(page, &filter.query));
+        }
     };
     if let Some(missing) = missing(&first, reader.lang) {
         let links = Links::of(&reader.session);

@@ -38,6 +38,12 @@ impl Names {
         }
     }
 
+    /// How long they are kept; where one kind is missing altogether they are soon asked for again. Failures are kept
+    /// too, or every page would wait for them again.
+    fn kept(&self) -> Duration {
+        if self.places.is_empty() || self.items.is_empty() { RETRY } else { KEEP }
+    }
+
     /// An item's code with its name; the code alone of one that is not in force.
     pub fn item(&self, code: &str, lang: Lang) -> String {
         match self.items.get(code) {
@@ -57,16 +63,14 @@ impl NameCache {
     pub async fn get(&self, app: &App, session: &Session) -> Arc<Names> {
         let mut held = self.0.lock().await;
         if let Some((since, names)) = held.as_ref()
-            && since.elapsed() < KEEP
+            && since.elapsed() < names.kept()
         {
             return names.clone();
         }
         let old = held.as_ref().map(|(_, names)| names.clone()).unwrap_or_default();
         let (places, items) = tokio::join!(places(app, session), items(app, session));
         let names = Arc::new(Names { places: or_old(places, &old.places), items: or_old(items, &old.items) });
-        // Failures are kept too, or every page would wait for them again.
-        let since = if names.places.is_empty() { Instant::now() - KEEP + RETRY } else { Instant::now() };
-        *held = Some((since, names.clone()));
+        *held = Some((Instant::now(), names.clone()));
         names
     }
 }
@@ -117,5 +121,20 @@ async fn places(app: &App, session: &Session) -> Result<ByKey, tonic::Status> {
         if page_token.is_empty() {
             return Ok(names);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_which_one_kind_is_missing_are_asked_for_again_soon() {
+        let some = || ByKey::from([("key".to_owned(), ("名称".to_owned(), "Name".to_owned()))]);
+        let kept = |places, items| Names { places, items }.kept();
+        assert_eq!(kept(some(), some()), KEEP);
+        assert_eq!(kept(some(), ByKey::new()), RETRY);
+        assert_eq!(kept(ByKey::new(), some()), RETRY);
+        assert_eq!(Names::default().kept(), RETRY);
     }
 }

@@ -204,8 +204,28 @@ impl Filter {
         state.filter(|state| *state != CaseState::Unspecified)
     }
 
+    /// As pages and addresses call it; empty: any.
+    fn state_name(&self) -> String {
+        self.state().map(|state| bare(state.as_str_name(), "CASE_STATE_")).unwrap_or_default()
+    }
+
+    fn overdue(&self) -> bool {
+        self.overdue == "true"
+    }
+
     fn first_day(&self) -> Option<NaiveDate> {
         date(&self.from)
+    }
+
+    /// The first day as it is understood; empty: any.
+    fn since(&self) -> String {
+        self.first_day().map(|day| day.to_string()).unwrap_or_default()
+    }
+
+    /// Where the list's first page is found, without the words.
+    fn address(&self) -> String {
+        let (state, overdue, from) = (self.state_name(), self.overdue(), self.since());
+        format!("/cases?state={state}&overdue={overdue}&unit={}&from={from}", encoded(&self.unit))
     }
 
     /// The question, for one page.
@@ -214,7 +234,7 @@ impl Filter {
             page_size: 50,
             page_token: self.page.clone(),
             states: self.state().into_iter().map(Into::into).collect(),
-            overdue: self.overdue == "true",
+            overdue: self.overdue(),
             unit_id: self.unit.clone(),
             registered_after: self.first_day().and_then(beginning),
             query: self.query.trim().to_owned(),
@@ -261,6 +281,10 @@ pub async fn find(
     if !session::is_same_site(&headers, &app.config.public_url) {
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
+    // Nothing is looked for: the list has an address, which another language and a reload keep.
+    if filter.query.trim().is_empty() {
+        return Ok(Redirect::to(&filter.address()).into_response());
+    }
     let mut reader = Reader::of_form(&app, &headers, "/cases", &filter.query).await?;
     let mut cookie = None;
     if !filter.lang.is_empty() {
@@ -288,9 +312,21 @@ pub async fn cases(
 }
 
 async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Response, tonic::Status> {
+    listed(app, reader, filter, ask(app, &reader.session, filter.request()).await).await
+}
+
+/// The page of what was answered: the cases, or what is wrong with the words.
+///
+/// # Errors
+/// Any other refusal.
+pub async fn listed(
+    app: &App,
+    reader: &Reader<'_>,
+    filter: &Filter,
+    answer: Result<ListCasesResponse, tonic::Status>,
+) -> Result<Response, tonic::Status> {
     let (session, lang, path) = (&reader.session, reader.lang, reader.path);
-    let (state, overdue) = (filter.state(), filter.overdue == "true");
-    let (answer, problem) = match ask(app, session, filter.request()).await {
+    let (answer, problem) = match answer {
         Ok(answer) => (answer, None),
         // What was looked for is shown again with what is wrong with it.
         Err(status) if is_wrong(&status, "query") => {
@@ -303,12 +339,10 @@ async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Respons
         Err(status) => return Err(status),
     };
     let names = app.board.names.get(app, session).await;
-    let state = state.map(|state| bare(state.as_str_name(), "CASE_STATE_")).unwrap_or_default();
     let query = filter.query.trim();
     let token = (!answer.next_page_token.is_empty()).then(|| answer.next_page_token.clone());
     let (next, next_token) = if query.is_empty() { (token, None) } else { (None, token) };
-    let from = filter.first_day().map(|day| day.to_string()).unwrap_or_default();
-    let all = format!("/cases?state={state}&overdue={overdue}&unit={}&from={from}", encoded(&filter.unit));
+    let all = filter.address();
     let next = next.map(|token| format!("{all}&page={}", encoded(&token)));
     let later = !filter.page.is_empty();
     let first = (later && query.is_empty()).then_some(all);
@@ -322,11 +356,11 @@ async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Respons
         first,
         next,
         next_token,
-        state,
-        overdue,
+        state: filter.state_name(),
+        overdue: filter.overdue(),
         unit,
         unit_id: &filter.unit,
-        from,
+        from: filter.since(),
         query,
         searched_on: later && !query.is_empty(),
         problem,

@@ -35,6 +35,13 @@ pub struct NoSession {
     form: Option<String>,
 }
 
+impl NoSession {
+    /// It was a form that was sent, with this in it.
+    fn of_form(self, written: &str) -> Self {
+        Self { form: Some(written.to_owned()), ..self }
+    }
+}
+
 impl IntoResponse for NoSession {
     fn into_response(self) -> Response {
         closed(self.lang, &self.path, self.links, self.why, self.form.as_deref())
@@ -60,16 +67,21 @@ impl<'a> Reader<'a> {
         path: &'a str,
         written: &str,
     ) -> Result<Self, NoSession> {
-        let open = Self::of(app, headers, path).await;
-        open.map_err(|closed| NoSession { form: Some(written.to_owned()), ..closed })
+        Self::of(app, headers, path).await.map_err(|closed| closed.of_form(written))
     }
 
-    /// Who asks for what takes long, with tokens as new as can be.
+    /// Who sends a form, into which this was written, whose answer takes long: with tokens as new as can be.
     ///
     /// # Errors
-    /// The answer to somebody without a session.
-    pub async fn renewed(app: &App, headers: &HeaderMap, path: &'a str) -> Result<Self, NoSession> {
-        Self::opened(Session::renewed(app, headers).await, app, headers, path)
+    /// The answer to somebody without a session: it shows what was written.
+    pub async fn renewed(
+        app: &App,
+        headers: &HeaderMap,
+        path: &'a str,
+        written: &str,
+    ) -> Result<Self, NoSession> {
+        let open = Self::opened(Session::renewed(app, headers).await, app, headers, path);
+        open.map_err(|closed| closed.of_form(written))
     }
 
     fn opened(

@@ -12,7 +12,7 @@ use tonic::Code;
 use crate::App;
 
 const PURPOSE: &str = "gateway.session";
-/// Tokens are renewed when less than this is left.
+/// Tokens are renewed when less than this is left. The grace of identity (`GRACE`) is this and the longest answer.
 const RENEW_BEFORE_SECONDS: i64 = 120;
 /// Browsers keep cookies of at most 4096 bytes with name and attributes; many grants make longer tokens.
 const PIECE: usize = 3_500;

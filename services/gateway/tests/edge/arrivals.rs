@@ -162,7 +162,7 @@ async fn a_transfer_in_effect_shows_the_five_with_the_figures_of_three_services(
     shows(&html, &["任务到社区", "部分列入责任清单", "列入责任清单 1 / 2", "清单版本 7"]);
     shows(&html, &["登记工单 12", "已结案 6", "在办 5"]);
     shows(&html, &["服务承诺到社区", "按时办结率 75.00 % (6 / 8)", "3 个工作日"]);
-    shows(&html, &["居民评议到社区", "评价 3", "好评率 66.67 %", "回访评分 0", "满意率 —"]);
+    shows(&html, &["居民评议到社区", "评价 3", "好评率 66.67 %", "回访评分 0", "满意率（≥3分） —"]);
     shows(&html, &["经费到社区", "已划拨 800.00 元", "科目 heating-2026", "支出情况未记录"]);
     shows(&html, &["DT-1-CJ-0108", "83.33 %", "50.00 %", ">CJ-0108 路灯不亮<", ">CJ-0109<"]);
     assert_eq!(html.matches("<span class=\"tag bad\">尚未到位</span>").count(), 2, "staff and tasks: {html}");
@@ -188,7 +188,8 @@ async fn a_transfer_in_effect_shows_the_five_with_the_figures_of_three_services(
 
     let (_, html) = page(&edge, &path, &format!("{session}; jh_lang=en")).await;
     shows(&html, &["Five arrivals", "Not yet", "a post is vacant", "Service worker on post 1 / 2"]);
-    shows(&html, &["only in part in the list", "3 working days", "done on time 75.00 %", "satisfied —"]);
+    shows(&html, &["only in part in the list", "3 working days", "done on time 75.00 %"]);
+    shows(&html, &["satisfied (grade ≥3) —"]);
     shows(&html, &["allotted 800.00 yuan", "what was spent: not recorded"]);
 }
 
@@ -226,7 +227,7 @@ async fn what_a_reader_may_not_see_or_nobody_counted_is_said_and_not_made_up() {
     let none = values(((0, 0, 0), (0, 0), (0, 0), (0, 0)));
     edge.services.answer("QueryIndicators", &none);
     let (_, html) = page(&edge, &path, &session).await;
-    shows(&html, &["尚无评议", "按时办结率 — (0 / 0)", "好评率 —", "满意率 —", "登记工单 0"]);
+    shows(&html, &["尚无评议", "按时办结率 — (0 / 0)", "好评率 —", "满意率（≥3分） —", "登记工单 0"]);
     assert!(!html.contains("NaN") && !html.contains("0.00 %"), "{html}");
 }
 

@@ -29,6 +29,8 @@ use crate::{
 };
 
 pub const STREET: &str = "0197a000-0000-7000-8000-000000000001";
+/// What the board is of.
+pub const DISTRICT: &str = "0197a000-0000-7000-8000-000000000009";
 pub const CASE: &str = "0197c000-0000-7000-8000-000000000001";
 /// Two persons.
 pub const LI: &str = "0197e100-0000-7000-8000-000000000001";
@@ -104,6 +106,7 @@ pub fn board(registered: i64) -> GetBoardResponse {
         revision: registered,
         start_date: "2026-03-01".into(),
         end_date: "2026-04-01".into(),
+        unit_id: DISTRICT.into(),
         unit_name_zh: "江汉区".into(),
         unit_name_en: "Jianghan District".into(),
         of_streets: true,

@@ -59,7 +59,12 @@ async fn a_search_is_sent_as_a_form_and_what_it_looks_for_stands_in_no_url() {
 
 /// Sends this search; the status and the page.
 async fn search(edge: &Edge, cookie: &str, body: &'static str) -> (u16, String) {
-    let request = edge.post("/cases").header("origin", &edge.url).header("cookie", cookie).body(body);
+    search_at(edge, "/cases", cookie, body).await
+}
+
+/// Sends this search for the list or its file.
+async fn search_at(edge: &Edge, path: &str, cookie: &str, body: &'static str) -> (u16, String) {
+    let request = edge.post(path).header("origin", &edge.url).header("cookie", cookie).body(body);
     let request = request.header("content-type", "application/x-www-form-urlencoded");
     let response = request.send().await.expect("an answer");
     (response.status().as_u16(), response.text().await.expect("text"))
@@ -76,17 +81,60 @@ async fn words_that_cannot_be_looked_for_are_shown_again_with_what_is_wrong_with
     };
     edge.services.refuse("ListCases", wrong("query"));
     let words = "query=A+%E6%A0%8B&state=closed"; // A 栋
-    let (status, html) = search(&edge, &session, words).await;
-    assert_eq!(status, 400);
-    for shown in [r#"value="A 栋""#, "至少输入两个相连的字", r#"name="state" value="closed""#] {
-        assert!(html.contains(shown), "{shown}: {html}");
+    for path in ["/cases", "/cases.csv"] {
+        let (status, html) = search_at(&edge, path, &session, words).await;
+        assert_eq!(status, 400);
+        for shown in [r#"value="A 栋""#, "至少输入两个相连的字", r#"name="state" value="closed""#] {
+            assert!(html.contains(shown), "{path}: {shown}: {html}");
+        }
+        assert!(!html.contains("没有工单") && !html.contains("SELECT"), "{html}");
     }
-    assert!(!html.contains("没有工单") && !html.contains("SELECT"), "{html}");
     let (_, html) = search(&edge, &format!("{session}; jh_lang=en"), words).await;
     assert!(html.contains("two letters or characters"), "{html}");
     edge.services.refuse("ListCases", wrong("page_token"));
-    let (status, html) = search(&edge, &session, words).await;
-    assert!(status == 400 && html.contains("请求有误") && html.contains("A 栋</p>"), "{status}: {html}");
+    for path in ["/cases", "/cases.csv"] {
+        let (status, html) = search_at(&edge, path, &session, words).await;
+        assert!(status == 400 && html.contains("请求有误") && html.contains("A 栋</p>"), "{status}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_that_nobody_is_signed_in_for_shows_its_words_again() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let body = "query=%E8%B7%AF%E7%81%AF&state=closed";
+    let (written, again) = ("<p class=\"quote\">路灯</p>", "href=\"/login?next=%2Fcases\"");
+    let (status, html) = search_at(&edge, "/cases.csv", "", body).await;
+    assert!(status == 401 && html.contains(written) && html.contains(again), "{status}: {html}");
+
+    edge.services.answer("RefreshToken", &renewed(600));
+    edge.services.refuse("ListCases", Status::unauthenticated("revoked"));
+    let (status, html) = search_at(&edge, "/cases.csv", &session, body).await;
+    assert!(status == 401 && html.contains(written) && html.contains(again), "{status}: {html}");
+    assert!(!html.contains("revoked"), "{html}");
+
+    edge.services.answer("SignIn", &tokens(-5));
+    let old = sign_in(&edge).await;
+    edge.services.refuse("RefreshToken", Status::unavailable("later"));
+    let (status, html) = search_at(&edge, "/cases.csv", &old, body).await;
+    assert!(status == 503 && html.contains(written), "{status}: {html}");
+}
+
+#[tokio::test]
+async fn a_search_for_nothing_leads_to_the_address_of_the_list_with_its_filters() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let request = edge.post("/cases").header("origin", &edge.url).header("cookie", &session);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let response = request.body("query=+&state=closed&from=2026-03-01").send().await.expect("an answer");
+    let list = "/cases?state=closed&overdue=false&unit=&from=2026-03-01";
+    let location = response.headers()["location"].to_str().expect("text");
+    assert_eq!((response.status().as_u16(), location), (303, list));
+    assert!(edge.services.calls("ListCases").is_empty(), "the list is asked for at its own address");
+    let (_, html) = page(&edge, list, &session).await;
+    assert!(html.contains("action=\"/language\""), "{html}");
+    let back = format!("name=\"back\" value=\"{}\"", list.replace('&', "&#38;"));
+    assert!(html.contains(&back), "another language keeps the filters: {html}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    canned::{self, CASE, STREET, district, everybody_is},
+    canned::{self, CASE, DISTRICT, STREET, district, everybody_is},
     visitor::{heard, page, sign_in},
 };
 
@@ -313,7 +313,8 @@ async fn the_board_tells_its_last_day_and_which_figures_are_of_its_days_and_whic
         assert!(html.contains(shown), "{shown}: {html}");
     }
     // What was registered in these days is what its link leads to.
-    for path in ["/cases?from=2026-03-01", &format!("/cases?unit={STREET}&amp;from=2026-03-01")] {
+    for unit in [DISTRICT, STREET] {
+        let path = format!("/cases?unit={unit}&amp;from=2026-03-01");
         assert!(html.contains(&format!("href=\"{path}\"")), "{path}: {html}");
         let (_, list) = page(&edge, &path.replace("&amp;", "&"), &session).await;
         assert!(list.contains("登记日自 2026-03-01"), "{list}");
@@ -321,7 +322,16 @@ async fn the_board_tells_its_last_day_and_which_figures_are_of_its_days_and_whic
         assert!(list.contains("from=2026-03-01&#38;page=a%2Bb"), "{list}");
         let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
         let midnight = prost_types::Timestamp { seconds: 1_772_294_400, nanos: 0 }; // of Wuhan
-        assert_eq!(asked.registered_after, Some(midnight));
+        assert_eq!((asked.registered_after, asked.unit_id.as_str()), (Some(midnight), unit));
+    }
+    for narrowed in ["overdue=true", "state=closed"] {
+        assert!(html.contains(&format!("href=\"/cases?{narrowed}&amp;unit={DISTRICT}\"")), "{html}");
+    }
+    // A board that does not say of which unit it is.
+    edge.services.answer("GetBoard", &GetBoardResponse { unit_id: String::new(), ..canned::board(300) });
+    let (_, html) = page(&edge, "/", &session).await;
+    for href in ["/cases?from=2026-03-01", "/cases?overdue=true", "/cases?state=closed"] {
+        assert!(html.contains(&format!("href=\"{href}\"")), "{href}: {html}");
     }
     let (status, _) = page(&edge, "/cases?from=yesterday", &session).await;
     let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();

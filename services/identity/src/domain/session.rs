@@ -5,8 +5,9 @@ use chassis::Timestamp;
 use chrono::TimeDelta;
 
 /// How long a used token still answers with its successor. The board renews before it does anything else and hands the new tokens
-/// over with its answer, which may take a minute: whoever has lost that one comes again with the old token.
-pub const GRACE: TimeDelta = TimeDelta::seconds(90);
+/// over with its answer: whoever has lost that one comes again with the old token. The grace is the board's longest
+/// answer (60 s) and what may be left of the old access token when it is renewed (120 s).
+pub const GRACE: TimeDelta = TimeDelta::seconds(180);
 
 /// Life of an access token.
 pub const ACCESS_LIFE: TimeDelta = TimeDelta::minutes(10);
@@ -90,8 +91,8 @@ mod tests {
         assert_eq!(fresh().decide(at(100)), Refresh::Refuse);
         let used = RefreshState { used_at: Some(at(5)), has_successor: true, ..fresh() };
         assert_eq!(used.decide(at(35)), Refresh::Repeat, "the page that would have brought it hung");
-        assert_eq!(used.decide(at(94)), Refresh::Repeat);
-        assert_eq!(used.decide(at(95)), Refresh::Theft);
+        assert_eq!(used.decide(at(184)), Refresh::Repeat, "the old access token went on meanwhile");
+        assert_eq!(used.decide(at(185)), Refresh::Theft);
         assert_eq!(used.decide(at(500)), Refresh::Theft);
         assert_eq!(RefreshState { session_ended: true, ..used }.decide(at(6)), Refresh::Refuse);
         assert_eq!(RefreshState { session_expires_at: at(0), ..fresh() }.decide(at(0)), Refresh::Refuse);

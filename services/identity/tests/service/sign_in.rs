@@ -28,7 +28,7 @@ async fn self_with(world: &World, token: &str) -> Result<String, Status> {
 
 /// Lets every used refresh token look as if it had been used longer ago than the grace.
 async fn let_the_grace_pass(world: &World) {
-    world.sql("UPDATE refresh_tokens SET used_at = used_at - interval '91 seconds'").await.unwrap();
+    world.sql("UPDATE refresh_tokens SET used_at = used_at - interval '181 seconds'").await.unwrap();
 }
 
 #[tokio::test]

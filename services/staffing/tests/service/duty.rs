@@ -138,6 +138,24 @@ async fn money_comes_from_a_line_that_is_never_overspent_and_goes_back_once() {
 }
 
 #[tokio::test]
+async fn a_line_out_of_reach_looks_like_one_that_is_not_there() {
+    let world = World::start().await;
+    let theirs = line(&mut client(&world, &finance()), 100).await;
+    let id = new_id();
+    world.tell(id, &proposed(id)).await;
+    let mut street = client(&world, &Persona::new(Role::FinanceOfficer, STREET));
+    assert!(!demand(&mut street, id).await.closed, "the demand itself is in reach");
+    let unknown = FundLine { fund_line_id: new_id().to_string(), ..theirs.clone() };
+    let mut told = Vec::new();
+    for line in [theirs, unknown] {
+        let refused = allot(&mut street, id, &line).await.unwrap_err();
+        told.push((refused.code(), refused.message().replace(&line.fund_line_id, "<id>")));
+    }
+    assert_eq!(told[0], told[1]);
+    assert!(told[0].0 == Code::NotFound && told[0].1.contains("fund_line"), "{told:?}");
+}
+
+#[tokio::test]
 async fn posts_are_named_filled_and_free_and_a_leaver_ends_the_promise() {
     let world = World::start().await;
     let worker = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
