@@ -111,10 +111,7 @@ const LEFT_OUT: [(&str, &[Id]); 6] = [
             ("volunteer-matching", "org_id"),
         ],
     ),
-    (
-        "looked for within the case of the request, which must be in reach before",
-        WITHIN_A_CASE,
-    ),
+    ("looked for within the case of the request, which must be in reach before", WITHIN_A_CASE),
     (
         "narrows a list, which is empty for what is out of reach",
         &[("analytics", "hotspot_ids"), ("staffing", "case_id"), ("volunteer-matching", "case_id")],

@@ -195,7 +195,7 @@ pub struct Filter {
     lang: String,
     /// Words looked for. What people write stands in no URL, so it is taken from a form only.
     #[serde(default)]
-    query: String,
+    pub(super) query: String,
 }
 
 impl Filter {

@@ -84,7 +84,8 @@ async fn words_that_cannot_be_looked_for_are_shown_again_with_what_is_wrong_with
     for path in ["/cases", "/cases.csv"] {
         let (status, html) = search_at(&edge, path, &session, words).await;
         assert_eq!(status, 400);
-        for shown in [r#"value="A 栋""#, "至少输入两个相连的字", r#"name="state" value="closed""#] {
+        for shown in [r#"value="A 栋""#, "至少输入两个相连的字", r#"name="state" value="closed""#]
+        {
             assert!(html.contains(shown), "{path}: {shown}: {html}");
         }
         assert!(!html.contains("没有工单") && !html.contains("SELECT"), "{html}");
