@@ -1,7 +1,7 @@
 //! Makes every fact and rollup anew from the event log, beside the consumers: the bulk is replayed while they go on,
 //! then they are held for a moment, the rest is replayed, and the new tables take the place of the old ones in the
 //! same commit. The result is the same to the byte. Whoever reads the old ones for long, as a digest or a backup does, holds up
-//! the exchange and nobody else.
+//! the exchange, and the others for two seconds at each try.
 
 use std::{
     collections::HashSet,

@@ -43,8 +43,8 @@ impl Calendar {
     ///
     /// Hours stand still for exactly the paused time. For days, a pause takes away the days after the one
     /// it began on, up to the one it ended on: what begins and ends on one day costs no day. One in which the limit would
-    /// have ended moves its end to the day on which it ended, or, past the close of that day or on a rest day, to the next
-    /// working day. One that begins when the limit is over moves nothing: late stays late.
+    /// have ended moves its end to the day on which it ended, or, with the close of that day or past it or on a rest day, to
+    /// the next working day. One that begins when the limit is over moves nothing: late stays late.
     #[must_use]
     pub fn add_paused(
         &self,
@@ -177,9 +177,9 @@ impl Calendar {
             let lost = || from.iter_days().skip(1).take_while(|day| *day <= to).filter(counts).count();
             // On its last day, or on the rest days behind it, no day is left to be taken away.
             let moved = if from < last { nth(last, lost(), counts) } else { last };
-            if due(moved) < pause.to {
-                // Where it ended after the close of its last day, that day leaves no time either.
-                to.iter_days().filter(counts).find(|day| due(*day) >= pause.to).unwrap_or(to)
+            if due(moved) <= pause.to {
+                // Where it ended with the close of its last day or after it, that day leaves no time either.
+                to.iter_days().filter(counts).find(|day| due(*day) > pause.to).unwrap_or(to)
             } else {
                 moved
             }

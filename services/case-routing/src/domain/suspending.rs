@@ -103,10 +103,9 @@ impl Case {
         if self.cost(from, until, rules) <= most {
             return until;
         }
-        // Past the close of the day on which a clock would be due it would take that clock to another one.
-        let begun = instant(local_day(until), NaiveTime::MIN);
-        let closes = self.standing().map(|clock| clock.due_after(from, begun, rules));
-        closes.filter(|due| *due > from).fold(until, Ord::min)
+        // With the close of the day on which a clock would be due it would take that clock to another one: it ends as that day begins,
+        // or there is none.
+        instant(local_day(until), NaiveTime::MIN).max(from)
     }
 
     /// The clocks of days that stand still while the case waits.

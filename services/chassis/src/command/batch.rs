@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    hash::Hash,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -30,7 +31,8 @@ pub(super) async fn run<S: AggregateStore>(db: &Db, store: &S, jobs: Vec<Job<S>>
     let mut seen = HashSet::new();
     let (mut first, mut again): (Vec<_>, Vec<_>) =
         jobs.into_iter().partition(|job| seen.insert(Key::new(job.caller.person_id, &job.meta)));
-    together(db, store, &mut first).await + singly(db, store, &mut again).await
+    let mut held = Held { begun: Instant::now(), of: HashMap::new(), over: None };
+    together(db, store, &mut first, &mut held).await + singly(db, store, &mut again, &mut held).await
 }
 
 /// How long a replay goes on waiting for what others hold, in all; asked after each wait. Other commands have queued behind it: a batch
@@ -41,16 +43,42 @@ const HELD_UP: Duration = Duration::from_secs(2);
 /// How long one command of a replay waits: its batch has waited already.
 const SHORTLY: &str = "SET LOCAL lock_timeout = '1s'";
 
+/// What a batch has waited for in vain, with what is told of it: nothing of it waits again.
+struct Held<Id> {
+    begun: Instant,
+    /// Aggregates that others hold.
+    of: HashMap<Id, String>,
+    /// The database is away, or others were waited for long enough: the rest is refused.
+    over: Option<String>,
+}
+
+impl<Id: Copy + Eq + Hash> Held<Id> {
+    fn why(&self, id: Id) -> Option<&String> {
+        self.over.as_ref().or_else(|| self.of.get(&id))
+    }
+
+    fn note(&mut self, id: Id, error: &Error) {
+        let Error::Unavailable { message } = error else { return };
+        if error.is_outage() || error.is_held() && self.begun.elapsed() >= HELD_UP {
+            self.over = Some(message.clone());
+        } else if error.is_held() {
+            self.of.insert(id, message.clone());
+        }
+    }
+}
+
 /// Runs jobs with distinct keys in one transaction, or singly if that fails.
-async fn together<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> u64 {
+async fn together<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>], held: &mut Held<S::Id>) -> u64 {
     match attempt(db, store, jobs, None).await {
         Ok(outcomes) => answer(jobs, outcomes),
         Err(error) if jobs.len() > 1 && !error.is_outage() => {
             tracing::debug!(error = %error.chain(), commands = jobs.len(), "a batch is replayed singly");
-            singly(db, store, jobs).await
+            held.begun = Instant::now();
+            singly(db, store, jobs, held).await
         }
-        Err(Error::Unavailable { message }) => {
+        Err(ref error @ Error::Unavailable { ref message }) => {
             for job in jobs {
+                held.note(job.id, error);
                 job.act.reply(Outcome::Failed(Error::unavailable(message.clone())));
             }
             0
@@ -67,13 +95,10 @@ async fn together<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) ->
 
 /// Runs jobs one by one. Of an aggregate that is held only the first waits. When the database is away, or others were waited for
 /// long enough, the rest is refused.
-async fn singly<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> u64 {
-    let begun = Instant::now();
+async fn singly<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>], held: &mut Held<S::Id>) -> u64 {
     let mut done = 0;
-    let mut held: HashMap<S::Id, String> = HashMap::new();
-    let mut over: Option<String> = None;
     for job in jobs {
-        if let Some(message) = over.as_ref().or_else(|| held.get(&job.id)) {
+        if let Some(message) = held.why(job.id) {
             job.act.reply(Outcome::Failed(Error::unavailable(message.clone())));
             continue;
         }
@@ -86,13 +111,7 @@ async fn singly<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> u
             }
             Err(error) => error,
         };
-        if let Error::Unavailable { message } = &error {
-            if error.is_outage() || error.is_held() && begun.elapsed() >= HELD_UP {
-                over = Some(message.clone());
-            } else if error.is_held() {
-                held.insert(id, message.clone());
-            }
-        }
+        held.note(id, &error);
         job.act.reply(Outcome::Failed(error));
     }
     done

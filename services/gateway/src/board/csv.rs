@@ -18,11 +18,9 @@ use tonic::{Code, Status};
 
 use super::{
     lang::Lang,
-    links::Links,
     names::Names,
     pages::{Filter, ask, listed, missing},
     reader::{NoSession, Reader},
-    refusal::told,
     session::{self, Session},
 };
 use crate::{App, export, rest::unreachable_is_unavailable};
@@ -66,10 +64,12 @@ pub async fn cases(
             return Ok(reader.answer_form(page, &filter.query));
         }
     };
-    if let Some(missing) = missing(&first, reader.lang) {
-        let links = Links::of(&reader.session);
-        let page = told(reader.lang, reader.path, links, StatusCode::CONFLICT, &missing);
-        return Ok(reader.answer(Ok(page)));
+    if missing(&first, reader.lang).is_some() {
+        let page = listed(&app, &reader, &filter, Ok(first)).await.map(|mut page| {
+            *page.status_mut() = StatusCode::CONFLICT;
+            page
+        });
+        return Ok(reader.answer_form(page, &filter.query));
     }
     let names = app.board.names.get(&app, &reader.session).await;
     let (session, lang) = (reader.session.clone(), reader.lang);

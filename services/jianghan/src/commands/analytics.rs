@@ -58,7 +58,7 @@ enum Action {
     },
     /// Hot spots: more cases of one item at one place than its own history explains, and what became of them.
     Hotspots(hotspots::Args),
-    /// Print the digest of all facts and rollups; while a rebuild runs, how far it is instead.
+    /// Print the digest of all facts and rollups; while a rebuild runs, how far it is instead (exit code 1).
     Digest,
 }
 
@@ -132,7 +132,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                     out::say!("a rebuild is at {} of {}", now.rebuild_position, now.rebuild_target)?;
                 }
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(if now.digest.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
 }

@@ -169,13 +169,16 @@ fn what_is_asked_for_on_the_last_day_of_intake_leaves_the_day_on_which_it_comes(
 fn what_goes_on_after_the_close_of_a_day_has_the_next_working_day_and_that_is_counted() {
     // Suspended at ten on its last day, a Monday; until the evening of that day, of the next one, and ten days on.
     let (day, hour) = (TimeDelta::days(1), TimeDelta::hours(1));
-    for (days, later, used) in [(0, 1, day), (1, 2, day * 2), (10, 11, day * 10 + hour * 8)] {
+    let waits = [(0, 1, day), (1, 2, day * 2), (10, 11, day * 10 + hour * 7)];
+    // With the close of business, and past it.
+    for ((days, later, used), past) in waits.into_iter().flat_map(|wait| [(wait, hour * 0), (wait, hour)]) {
+        let used = if days == 10 { used + past } else { used };
         let mut world = world(Limit::new(TimeUnit::WorkDay, 5), 30);
         let case = world.in_progress("stairs");
         let before = due(&case);
         world.now = before - hour * 7;
         let case = sweep(&mut world, case);
-        let resume_at = before + day * days + hour;
+        let resume_at = before + day * days + past;
         let waits = case.suspend(CAUSE, "doc:told", Some(resume_at), &world.official(STATION)).unwrap().case;
         world.now = resume_at;
         let decision = world.tick(waits);
@@ -189,7 +192,7 @@ fn what_goes_on_after_the_close_of_a_day_has_the_next_working_day_and_that_is_co
 }
 
 #[test]
-fn what_is_left_of_a_day_ends_with_the_close_of_the_last_one() {
+fn what_is_left_of_a_day_is_no_wait_over_the_close_of_the_last_one() {
     let mut world = world(Limit::new(TimeUnit::WorkDay, 5), 1);
     let case = world.in_progress("stairs");
     let before = due(&case);
@@ -199,11 +202,13 @@ fn what_is_left_of_a_day_ends_with_the_close_of_the_last_one() {
     assert_eq!(due(&case), before, "the premise");
     world.now = before - TimeDelta::hours(7);
     let case = sweep(&mut world, case);
-    let past = Some(before + TimeDelta::minutes(1));
-    let beyond = case.clone().suspend(CAUSE, "doc:told", past, &world.official(STATION));
-    assert_eq!(guard(beyond), "suspensions_used_up");
-    let waits = case.suspend(CAUSE, "doc:told", None, &world.official(STATION)).unwrap().case;
-    assert_eq!(waits.suspension.unwrap().resume_at, Some(before));
+    for until in [None, Some(before), Some(before + TimeDelta::minutes(1))] {
+        let beyond = case.clone().suspend(CAUSE, "doc:told", until, &world.official(STATION));
+        assert_eq!(guard(beyond), "suspensions_used_up", "{until:?}");
+    }
+    let until = Some(before - TimeDelta::minutes(1));
+    let waits = case.suspend(CAUSE, "doc:told", until, &world.official(STATION)).unwrap().case;
+    assert_eq!(waits.suspension.unwrap().resume_at, until);
 }
 
 #[test]
