@@ -171,7 +171,9 @@ fn what_goes_on_after_the_close_of_a_day_has_the_next_working_day_and_that_is_co
     let (day, hour) = (TimeDelta::days(1), TimeDelta::hours(1));
     let waits = [(0, 1, day), (1, 2, day * 2), (10, 11, day * 10 + hour * 7)];
     // With the close of business, and past it.
-    for ((days, later, used), past) in waits.into_iter().flat_map(|wait| [(wait, hour * 0), (wait, hour)]) {
+    for ((days, later, used), past) in
+        waits.into_iter().flat_map(|wait| [(wait, TimeDelta::zero()), (wait, hour)])
+    {
         let used = if days == 10 { used + past } else { used };
         let mut world = world(Limit::new(TimeUnit::WorkDay, 5), 30);
         let case = world.in_progress("stairs");
