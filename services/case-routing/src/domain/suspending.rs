@@ -84,7 +84,7 @@ impl Case {
     }
 
     /// What a pause takes of its cause's days: the time that it lasts, and no less than the days after the one it begins on, nor
-    /// than the working days by which it moves a clock of days. Two minutes over midnight are a day, and so are two over the
+    /// than the working days by which it moves a clock of days. Two minutes over midnight are a day, and so is one to the
     /// close of business of the last day.
     fn cost(&self, from: Timestamp, to: Timestamp, rules: &Rules) -> TimeDelta {
         let moved = self.standing().map(|clock| {
