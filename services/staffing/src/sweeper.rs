@@ -52,42 +52,21 @@ async fn sweep(db: &Db, clock: &Clock, setup: &Setup, limit: i64, put_off: &mut 
         let mut conn = db.conn().await?;
         tasks::with_overdue_offers(&mut conn, clock.now(), limit.max(1), &put_off.ids()).await?
     };
-    if overdue.is_empty() {
-        return Ok(0);
-    }
-    match pass_on(db, setup, &overdue).await {
-        Err(error) if error.is_particular() => {
-            tracing::warn!(error = %error.chain(), "overdue offers are tried one by one");
-            singly(db, setup, &overdue, put_off).await?;
-        }
-        passed => passed?,
-    }
-    Ok(i64::try_from(overdue.len()).unwrap_or(i64::MAX))
+    let count = overdue.len();
+    put_off.each("overdue offers", overdue, |ids| pass_on(db, setup, ids)).await?;
+    Ok(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
-/// One at a time; the one that fails, or that somebody holds, is put off.
-async fn singly(db: &Db, setup: &Setup, overdue: &[Uuid], put_off: &mut PutOff) -> Result<()> {
-    for id in overdue {
-        match pass_on(db, setup, std::slice::from_ref(id)).await {
-            Err(error) if error.is_particular() => {
-                let error = error.chain();
-                tracing::error!(task_id = %id, error, "an offer cannot be passed on; its task is put off");
-                put_off.add(*id);
-            }
-            passed => passed?,
-        }
-    }
-    Ok(())
-}
-
-async fn pass_on(db: &Db, setup: &Setup, overdue: &[Uuid]) -> Result<()> {
+/// Gives how many.
+async fn pass_on(db: &Db, setup: &Setup, overdue: Vec<Uuid>) -> Result<usize> {
     db.transaction(async |tx: &mut Tx<'_>| {
-        let touch = Touch { tasks: overdue.to_vec(), offers: true, ..Touch::default() };
+        let touch = Touch { tasks: overdue.clone(), offers: true, ..Touch::default() };
         let mut desk = Desk::open(tx, setup, touch).await?;
-        for id in overdue {
+        for id in &overdue {
             desk.timed_out(TaskId(*id))?;
         }
-        desk.save(tx).await
+        desk.save(tx).await?;
+        Ok(overdue.len())
     })
     .await
 }

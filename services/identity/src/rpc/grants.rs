@@ -206,32 +206,13 @@ impl Identity {
             let mut conn = self.db.conn().await?;
             grants::beginning(&mut conn, self.clock.now(), AT_ONCE, &put_off.ids()).await?
         };
-        let error = match self.begin_these(&due).await {
-            Err(error) if error.is_particular() => error,
-            begun => return begun,
-        };
-        tracing::warn!(error = %error.chain(), "grants are begun one by one");
-        let mut count = 0;
-        for id in due {
-            match self.begin_these(&[id]).await {
-                Err(error) if error.is_particular() => {
-                    let error = error.chain();
-                    tracing::error!(grant_id = %id, error, "a grant cannot begin; it is put off");
-                    put_off.add(id);
-                }
-                begun => count += begun?,
-            }
-        }
-        Ok(count)
+        put_off.each("grants that begin", due, |ids| self.begin_these(ids)).await
     }
 
-    async fn begin_these(&self, ids: &[Uuid]) -> Result<usize> {
-        if ids.is_empty() {
-            return Ok(0);
-        }
+    async fn begin_these(&self, ids: Vec<Uuid>) -> Result<usize> {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
-                let due = grants::lock_beginning(tx.conn, tx.now, ids).await?;
+                let due = grants::lock_beginning(tx.conn, tx.now, &ids).await?;
                 let count = due.len();
                 for grant in due {
                     let grant = grant.begin(tx.now)?;
@@ -253,32 +234,13 @@ impl Identity {
             let mut conn = self.db.conn().await?;
             grants::expired(&mut conn, self.clock.now(), AT_ONCE, &put_off.ids()).await?
         };
-        let error = match self.expire_these(&due).await {
-            Err(error) if error.is_particular() => error,
-            ended => return ended,
-        };
-        tracing::warn!(error = %error.chain(), "grants are ended one by one");
-        let mut count = 0;
-        for id in due {
-            match self.expire_these(&[id]).await {
-                Err(error) if error.is_particular() => {
-                    let error = error.chain();
-                    tracing::error!(grant_id = %id, error, "a grant cannot end; it is put off");
-                    put_off.add(id);
-                }
-                ended => count += ended?,
-            }
-        }
-        Ok(count)
+        put_off.each("grants that end", due, |ids| self.expire_these(ids)).await
     }
 
-    async fn expire_these(&self, ids: &[Uuid]) -> Result<usize> {
-        if ids.is_empty() {
-            return Ok(0);
-        }
+    async fn expire_these(&self, ids: Vec<Uuid>) -> Result<usize> {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
-                let due = grants::lock_expired(tx.conn, tx.now, ids).await?;
+                let due = grants::lock_expired(tx.conn, tx.now, &ids).await?;
                 let (count, mut over) = (due.len(), Vec::new());
                 for grant in due {
                     let grant = grant.expire(tx.now)?;
