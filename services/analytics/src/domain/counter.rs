@@ -246,6 +246,9 @@ impl Families {
     /// All of them.
     pub const ALL: Self = Self(u8::MAX);
 
+    /// Those of cases under way: how they came in, their limits and their tasks.
+    pub const OPEN: Self = Self(1 | 1 << 1 | 1 << 2 | 1 << 7);
+
     /// The number of this set, below [`Self::SETS`].
     pub fn number(self) -> usize {
         self.0.into()

@@ -87,7 +87,7 @@ impl<'a> Cells<'a> {
 }
 
 /// Adds the differences. Who writes `alone` need not take the rows in the order that others take them in; whoever does not
-/// writes all counters, so that the server keeps one plan for it.
+/// writes those of open cases or all, so that the server keeps two plans for it.
 pub async fn add(conn: &AsyncPgConnection, deltas: &Deltas, alone: bool) -> Result<()> {
     futures::try_join!(
         counters(conn, deltas, alone),
@@ -102,7 +102,11 @@ async fn counters(conn: &AsyncPgConnection, deltas: &Deltas, alone: bool) -> Res
     let kinds = match deltas.cells.len() {
         0 => return Ok(()),
         _ if alone => kinds(&deltas.cells),
-        _ => vec![(Families::ALL, deltas.cells.iter().collect())],
+        _ => {
+            let open = deltas.cells.values().all(|counters| Families::OPEN.hold(counters.families()));
+            let families = if open { Families::OPEN } else { Families::ALL };
+            vec![(families, deltas.cells.iter().collect())]
+        }
     };
     futures::future::try_join_all(kinds.iter().map(|(families, cells)| add_some(conn, *families, cells)))
         .await?;

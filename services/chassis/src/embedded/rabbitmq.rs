@@ -288,6 +288,8 @@ impl RabbitMq {
             .env("RABBITMQ_PID_FILE", here("pid"))
             .env("RABBITMQ_DIST_PORT", self.dist_port.to_string())
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2")
+            // Bound to a processor, a scheduler would wait for whoever else works there; this machine is shared.
+            .env("RABBITMQ_SCHEDULER_BIND_TYPE", "u")
             .env("detached", "true"); // makes the script exec the runtime instead of keeping a shell in between
         Child::spawn(command).context("cannot start RabbitMQ through setpriv (package util-linux)")
     }

@@ -67,11 +67,11 @@ impl From<&SpineConfig> for RunnerConfig {
 }
 
 impl RunnerConfig {
-    /// Larger batches, waited for longer. A batch stays within what a bus delivers ahead of acknowledgements (400),
+    /// Larger batches, waited for longer. A batch stays within half of what a bus delivers ahead of acknowledgements (1,600),
     /// and batch and wait in one process short of what would hold the relay back. No wait stays none.
     pub(crate) fn bulk(self) -> Self {
         Self {
-            batch: 2 * self.batch,
+            batch: 4 * self.batch,
             linger: 8 * self.linger,
             local_batch: 4 * self.local_batch,
             local_linger: 16 * self.local_linger,
@@ -262,6 +262,7 @@ async fn until_broken(
     stop: &CancellationToken,
 ) -> Result<()> {
     let mut batch: Vec<Delivery> = Vec::with_capacity(most);
+    let mut before: Option<Instant> = None;
     loop {
         batch.clear();
         tokio::select! {
@@ -272,7 +273,11 @@ async fn until_broken(
                 None => return Ok(()),
             },
         }
-        let full_by = Instant::now() + linger;
+        // From the beginning of the one before on: what came while that was taken in has waited, and what comes after a rest
+        // need not. Whatever is there already is taken in any case.
+        let begun = Instant::now();
+        let full_by = before.map_or(begun, |before| (before + linger).max(begun));
+        before = Some(begun);
         while batch.len() < most {
             let more = tokio::select! {
                 biased;

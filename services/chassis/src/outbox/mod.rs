@@ -10,6 +10,7 @@ mod reading;
 mod relay;
 mod state;
 pub(crate) mod store;
+mod vacuum;
 
 pub use self::{
     config::RelayConfig,

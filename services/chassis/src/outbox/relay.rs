@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{OutboxState, RelayConfig, deadline::Deadline, flight::Flight, reading::Reading, store};
+use super::{OutboxState, RelayConfig, deadline::Deadline, flight::Flight, reading::Reading, store, vacuum::Vacuum};
 use crate::{
     Result,
     bus::{Aside, Confirmation, EventBus, Reach, Trouble},
@@ -92,8 +92,9 @@ struct Session<'a> {
     flight: Flight,
     /// Below which number nothing has to be looked for.
     reading: Reading,
-    /// Rows removed since the table was last vacuumed.
+    /// Rows removed since the table was last to be vacuumed.
     dead: usize,
+    vacuum: Vacuum,
     confirmations: (mpsc::UnboundedSender<Confirmation>, mpsc::UnboundedReceiver<Confirmation>),
     last_confirmed: Instant,
     deadline: Deadline,
@@ -132,6 +133,7 @@ impl<'a> Session<'a> {
             flight: Flight::new(relay.bus.may_overtake()),
             reading: Reading::default(),
             dead: 0,
+            vacuum: Vacuum::of(relay.db.clone()),
             confirmations: mpsc::unbounded_channel(),
             last_confirmed: now,
             deadline: Deadline::new(relay.config.confirm_deadline, now),
@@ -449,7 +451,7 @@ impl<'a> Session<'a> {
         if self.dead >= DEAD {
             // Every read begins at the oldest row, so it passes over what was removed: measured, that was the
             // dearest statement of all. Autovacuum comes once a minute at most.
-            self.conn.batch_execute("VACUUM (TRUNCATE off) outbox").await?;
+            self.vacuum.due();
             self.dead = 0;
         }
         let (count, oldest, horizon) = store::count(&mut self.conn).await?;

@@ -142,6 +142,9 @@ impl AggregateStore for OfferStore {
     }
 
     async fn load(&self, mut conn: &AsyncPgConnection, ids: &[OfferId]) -> Result<HashMap<OfferId, Offer>> {
+        if ids.is_empty() {
+            return Ok(HashMap::new()); // of most events that end a case, nobody had an offer
+        }
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
         let sql = "SELECT offer_id FROM offers WHERE offer_id = ANY($1) ORDER BY offer_id FOR UPDATE";
         let held = cached(sql).bind::<Array<SqlUuid>, _>(ids).load::<Held>(&mut conn).await?;

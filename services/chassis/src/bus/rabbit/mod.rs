@@ -50,7 +50,7 @@ pub struct RabbitConfig {
 
 impl Default for RabbitConfig {
     fn default() -> Self {
-        Self { groups: 4, prefetch: 400, connect_timeout: Duration::from_secs(10), heartbeat: 5 }
+        Self { groups: 4, prefetch: 1_600, connect_timeout: Duration::from_secs(10), heartbeat: 5 }
     }
 }
 
