@@ -63,6 +63,9 @@ fn the_shipped_lists_belong_together() {
     let items: BTreeMap<&str, &Item> =
         catalogue().items.iter().map(|item| (item.item_code.as_str(), item)).collect();
     assert!(items.len() >= 150 && catalogue().categories.len() == 15);
+    let occurs = |nature: &&Nature| items.values().any(|item| item.nature == **nature);
+    let missing: Vec<&Nature> = Nature::ALL.iter().filter(|nature| !occurs(nature)).collect();
+    assert!(missing.is_empty(), "no item is of the nature {missing:?}");
     for category in &catalogue().categories {
         assert!(items[category.default_item.as_str()].category == category.name_zh);
     }

@@ -139,6 +139,23 @@ async fn what_may_be_asked_for_is_listed_for_everybody_by_code_and_by_category_p
 }
 
 #[tokio::test]
+async fn whoever_looks_an_item_up_is_told_what_to_bring_where_to_go_and_when_it_is_done() {
+    const HOUSING: &str = "CJ-0131";
+    let d = District::start().await;
+    let shown = item(d.service.call_anonymously(), HOUSING).await.expect("an item of the shipped catalogue");
+    let items = &case_routing::seed::catalogue().items;
+    let known = items.iter().find(|item| item.item_code == HOUSING).unwrap();
+    assert!(known.materials.len() > 1 && known.channels.len() > 1);
+    assert_eq!(shown.material_codes, known.materials);
+    let ways = shown.channels().map(|way| way.as_str_name().to_owned()).collect::<Vec<_>>();
+    let listed = known.channels.iter().map(|way| format!("CHANNEL_{}", way.as_str().to_ascii_uppercase()));
+    assert_eq!(ways, listed.collect::<Vec<_>>());
+    assert!(!known.open_condition.is_empty() && known.open_condition != known.close_condition);
+    assert_eq!((&shown.guide_zh, &shown.close_condition_zh), (&known.open_condition, &known.close_condition));
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn catalogue_and_list_go_out_and_come_in_without_a_difference() {
     let d = District::start().await;
     let mut desk = Desk::of(&d);

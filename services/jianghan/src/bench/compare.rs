@@ -18,6 +18,8 @@ use crate::out;
 pub(super) const READY: &str = "ready";
 /// How much the medians may differ, in percent of the highest.
 const MARK_PERCENT: f64 = 15.0;
+/// Of fewer rounds the median is moved by a bad one: they are not held against the mark.
+const LEAST_ROUNDS: u16 = 5;
 
 /// A suite of one size, in a process of its own.
 struct Site {
@@ -46,6 +48,8 @@ struct Report {
     users: u16,
     rounds: u16,
     mark_percent: f64,
+    /// Whether there were rounds enough to hold the medians against the mark.
+    judged: bool,
     /// How far the lowest median lies below the highest.
     differ_percent: f64,
     /// The same of the processor time of one lifecycle, all who used it together: the lowest against the highest.
@@ -68,7 +72,8 @@ struct Size {
     median_processor_ms: f64,
 }
 
-/// Launches one suite per size, measures them in turn, prints; exits 1 when they differ by more than the mark or a call failed.
+/// Launches one suite per size, measures them in turn, prints; exits 1 when they differ by more than the mark or a call failed, and
+/// when the mark is asked for of fewer rounds than it takes.
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     ensure!(args.compare.len() > 1, "--compare takes two sizes or more, as 0,100000");
     let mut sites = Vec::new();
@@ -91,6 +96,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         users: args.users,
         rounds: args.rounds,
         mark_percent: MARK_PERCENT,
+        judged: args.rounds >= LEAST_ROUNDS,
         differ_percent: spread(sizes.iter().map(|size| size.median_ratio_to_floor)),
         processor_differ_percent: spread(sizes.iter().map(|size| size.median_processor_ms)),
         errors,
@@ -101,9 +107,7 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     } else {
         report.print()?;
     }
-    let measured = report.sizes.iter().all(|size| size.median_ratio_to_floor > 0.0);
-    let kept = measured && report.errors == 0 && report.differ_percent <= MARK_PERCENT;
-    Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.kept(args.marks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Launches a suite per size, and measures each once a round.
@@ -187,6 +191,22 @@ impl Site {
 }
 
 impl Report {
+    /// Whether all was measured without an error and within the mark; what is not judged is so where nobody asks for the mark.
+    fn kept(&self, marks: bool) -> bool {
+        let measured = self.sizes.iter().all(|size| size.median_ratio_to_floor > 0.0);
+        let within = if self.judged { self.differ_percent <= MARK_PERCENT } else { !marks };
+        measured && self.errors == 0 && within
+    }
+
+    /// What the difference is against the mark.
+    fn verdict(&self) -> String {
+        match (self.judged, self.differ_percent <= MARK_PERCENT) {
+            (false, _) => format!("  not judged: it takes {LEAST_ROUNDS} rounds or more"),
+            (true, true) => String::new(),
+            (true, false) => "  > mark".to_owned(),
+        }
+    }
+
     fn print(&self) -> Result<()> {
         out::say!("medians of {} rounds of {} s, {} users", self.rounds, self.seconds, self.users)?;
         for size in &self.sizes {
@@ -199,10 +219,10 @@ impl Report {
                 size.median_processor_ms
             )?;
         }
-        let missed = if self.differ_percent > MARK_PERCENT { "  > mark" } else { "" };
         out::say!(
-            "  differ by {:.1} % (mark {MARK_PERCENT} %){missed}, processor time by {:.1} %; {} errors",
+            "  differ by {:.1} % (mark {MARK_PERCENT} %){}, processor time by {:.1} %; {} errors",
             self.differ_percent,
+            self.verdict(),
             self.processor_differ_percent,
             self.errors
         )
@@ -238,5 +258,27 @@ mod tests {
         assert!((median(&[1.0, 2.0]) - 1.5).abs() < 1e-9);
         assert!((spread([80.0, 100.0, 90.0].into_iter()) - 20.0).abs() < 1e-9);
         assert!(spread(std::iter::empty()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn fewer_rounds_than_five_are_told_but_meet_no_mark() {
+        let report = |rounds: u16, differ_percent: f64, errors: u64| Report {
+            seconds: 8,
+            users: 50,
+            rounds,
+            mark_percent: MARK_PERCENT,
+            judged: rounds >= LEAST_ROUNDS,
+            differ_percent,
+            processor_differ_percent: 1.0,
+            errors,
+            sizes: Vec::new(),
+        };
+        let good = report(5, 15.0, 0);
+        assert!(good.kept(true) && good.kept(false) && good.verdict().is_empty());
+        let apart = report(5, 15.1, 0);
+        assert!(!apart.kept(true) && !apart.kept(false) && apart.verdict() == "  > mark");
+        let few = report(4, 1.0, 0);
+        assert!(few.kept(false) && !few.kept(true) && few.verdict().contains("not judged"));
+        assert!(!report(5, 1.0, 1).kept(false) && !report(1, 1.0, 1).kept(false));
     }
 }

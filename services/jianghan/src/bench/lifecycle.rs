@@ -52,17 +52,17 @@ pub struct Args {
     /// Show this many of the dearest statements; counting them costs some speed.
     #[arg(long, default_value_t = 0)]
     statements: u16,
-    /// Compare suites with histories of so many cases each, measured in turn; exit 1 when medians, by the floor of the same
-    /// round, differ by more than 15 %. Each measurement leaves its own cases behind: keep `--seconds` short.
+    /// Compare suites with histories of so many cases each, measured in turn; exit 1 when medians of five rounds or more, by the
+    /// floor of the same round, differ by more than 15 %. Each measurement leaves its own cases behind: keep `--seconds` short.
     #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(0..=10_000_000), conflicts_with_all = ["preload", "history", "statements"])]
     pub(super) compare: Vec<u64>,
-    /// Measurements of each suite that `--compare` takes the median of.
+    /// Measurements of each suite that `--compare` takes the median of; fewer than five are not held against the mark.
     #[arg(long, default_value_t = 5, requires = "compare", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) rounds: u16,
     /// Exit 1 also when a mark is missed; they hold for 100,000 cases before, preloaded and imported ones together, or more.
-    /// Without it they are only told.
-    #[arg(long, conflicts_with = "compare")]
-    marks: bool,
+    /// Without it they are only told. With `--compare`: also when there are fewer rounds than its mark takes.
+    #[arg(long)]
+    pub(super) marks: bool,
     /// Measure once for each line of standard input, and answer each by a line of JSON.
     #[arg(long, hide = true)]
     on_demand: bool,

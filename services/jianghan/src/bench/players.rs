@@ -9,18 +9,19 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use chassis::pressure::ATTEMPTS_HEADER;
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use proto::case_routing::v1::{
     AssignmentStatus, Case, CaseState, Channel, CompleteCaseRequest, ContactRequesterRequest,
     IntakeCaseRequest, ListCasesRequest, SignTaskRequest, Urgency, WaitCaseRequest,
 };
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status, metadata::MetadataValue};
 
 use crate::{
     reconcile,
     simulate::{self, actors::Actors},
-    suite::{Session, Suite, request_id},
+    suite::{Rpc, Session, Suite, request_id},
 };
 
 /// Streets whose people are seeded: enough organisations to spread over, few enough to sign in quickly.
@@ -43,6 +44,8 @@ pub(super) struct Bench {
     pub(super) stopping: AtomicBool,
     pub(super) finished: AtomicU64,
     pub(super) retries: AtomicU64,
+    /// Of them, those that were told so again though they came when they were told to.
+    pub(super) refused_again: AtomicU64,
     pub(super) errors: AtomicU64,
     pub(super) first_errors: Mutex<Vec<String>>,
 }
@@ -54,17 +57,20 @@ pub(super) struct Cast {
     resident: Arc<Session>,
 }
 
-/// Calls, and calls again when told to come back later. A macro, because closures that give futures of borrowed
+/// Calls for somebody, and calls again when told to come back later. A macro, because closures that give futures of borrowed
 /// arguments are not `Send` in tasks.
 macro_rules! again {
-    ($bench:expr, $step:literal, $call:expr) => {
+    ($bench:expr, $step:literal, $by:expr, $client:ident, $method:ident, $message:expr) => {{
+        let mut before = false;
         loop {
-            match $call {
+            let request = request($by, $message.clone(), before).await?;
+            match $bench.suite.$client().$method(request).await {
                 Ok(answer) => break answer.into_inner(),
-                Err(status) => $bench.wait_as_advised($step, status).await?,
+                Err(status) => $bench.wait_as_advised($step, status, before).await?,
             }
+            before = true;
         }
-    };
+    }};
 }
 
 impl Bench {
@@ -78,16 +84,18 @@ impl Bench {
             stopping: AtomicBool::new(false),
             finished: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            refused_again: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             first_errors: Mutex::default(),
         }
     }
 
     /// Waits as long as the answer advises; any other failure ends the lifecycle.
-    async fn wait_as_advised(&self, step: &'static str, status: Status) -> Result<()> {
+    async fn wait_as_advised(&self, step: &'static str, status: Status, before: bool) -> Result<()> {
         match advised_wait(&status) {
             Some(wait) => {
                 self.retries.fetch_add(1, Ordering::Relaxed);
+                self.refused_again.fetch_add(u64::from(before), Ordering::Relaxed);
                 tokio::time::sleep(wait).await;
                 Ok(())
             }
@@ -194,10 +202,8 @@ impl Bench {
             task_id: task_id.clone(),
             ..Default::default()
         };
-        let signed =
-            again!(self, "sign", self.suite.tasks().sign_task(leader.request(sign.clone()).await?).await)
-                .case
-                .context("an answer without a case")?;
+        let signed = again!(self, "sign", leader, tasks, sign_task, sign);
+        let signed = signed.case.context("an answer without a case")?;
         self.accepted(leader, signed, &task_id).await?;
         let assigned = began.elapsed();
 
@@ -209,31 +215,19 @@ impl Bench {
             method: "phone".into(),
             ..Default::default()
         };
-        again!(
-            self,
-            "contact",
-            self.suite.tasks().contact_requester(handler.request(contact.clone()).await?).await
-        );
+        again!(self, "contact", handler, tasks, contact_requester, contact);
         let complete = CompleteCaseRequest {
             case_id: case_id.clone(),
             request_id: request_id(),
             evidence_refs: vec!["photo:after".into()],
             ..Default::default()
         };
-        again!(
-            self,
-            "complete",
-            self.suite.tasks().complete_case(handler.request(complete.clone()).await?).await
-        );
+        again!(self, "complete", handler, tasks, complete_case, complete);
         let resolved = began.elapsed();
 
         let began = Instant::now();
         let search = ListCasesRequest { page_size: 10, mine: true, ..Default::default() };
-        let found = again!(
-            self,
-            "search",
-            self.suite.cases().list_cases(cast.resident.request(search.clone()).await?).await
-        );
+        let found = again!(self, "search", &cast.resident, cases, list_cases, search);
         // Users share residents, so the new case is among the newest, not always the first.
         match found.cases.iter().find(|case| case.case_id == case_id) {
             Some(case) if case.state() >= CaseState::Completed => {}
@@ -245,7 +239,7 @@ impl Bench {
 
     /// Registered … dispatched in one command: case, lead task, lead organisation.
     async fn create(&self, cast: &Cast) -> Result<(String, String, String)> {
-        let request = IntakeCaseRequest {
+        let intake = IntakeCaseRequest {
             request_id: request_id(),
             text: "楼道口堆了垃圾，几天没有人清理，希望尽快看看。".into(),
             place_unit_id: cast.place.clone(),
@@ -256,13 +250,8 @@ impl Bench {
             urgency: Urgency::Normal.into(),
             ..Default::default()
         };
-        let case = again!(
-            self,
-            "create",
-            self.suite.cases().intake_case(cast.window.request(request.clone()).await?).await
-        )
-        .case
-        .context("create answered without a case")?;
+        let created = again!(self, "create", &cast.window, cases, intake_case, intake);
+        let case = created.case.context("create answered without a case")?;
         let lead = simulate::lead_task(&case).context("create answered without a lead task")?;
         Ok((case.case_id.clone(), lead.task_id.clone(), lead.org_id.clone()))
     }
@@ -280,12 +269,19 @@ impl Bench {
                 _ => {}
             }
             let wait = WaitCaseRequest { case_id: known.case_id, after_etag: known.etag, wait_seconds: 5 };
-            known =
-                again!(self, "wait", self.suite.cases().wait_case(reader.request(wait.clone()).await?).await)
-                    .case
-                    .context("an answer without a case")?;
+            let seen = again!(self, "wait", reader, cases, wait_case, wait);
+            known = seen.case.context("an answer without a case")?;
         }
     }
+}
+
+/// A request of somebody's, which says whether it was told to come again before.
+pub(super) async fn request<T>(by: &Session, message: T, before: bool) -> Rpc<Request<T>> {
+    let mut request = by.request(message).await?;
+    if before {
+        request.metadata_mut().insert(ATTEMPTS_HEADER, MetadataValue::from_static("1"));
+    }
+    Ok(request)
 }
 
 /// How long a `RESOURCE_EXHAUSTED` answer asks to wait.

@@ -366,11 +366,13 @@ fn lowest_superior(world: &World, parties: &[OrgId], aside: Option<OrgId>) -> Or
     shared.iter().find_map(governs).unwrap_or(GOVERNMENT)
 }
 
-fn sweep(world: &mut World, case: Case) -> Case {
+fn sweep(world: &mut World, case: Case, checked: bool) -> Case {
     match case.clone().tick(&world.system()).expect("time never fails") {
         None => case,
         Some(decision) => {
-            check(world, &case, &decision);
+            if checked {
+                check(world, &case, &decision);
+            }
             let case = decision.case;
             assert!(case.next_timer_at().is_none_or(|at| at > world.now), "everything due was done");
             case
@@ -378,18 +380,21 @@ fn sweep(world: &mut World, case: Case) -> Case {
     }
 }
 
-fn live(world: &mut World, mut case: Case, history: &[Attempt]) -> Case {
+/// Lives through a history; `checked`: every decision of it is held against what must hold.
+fn live(world: &mut World, mut case: Case, history: &[Attempt], checked: bool) -> Case {
     let mut signed = BTreeSet::new();
     signers_check_nothing(&mut signed, &case);
     for step in history {
         world.wait(TimeDelta::minutes(step.wait));
         // The sweeper comes now and then.
         if step.by != 13 {
-            case = sweep(world, case);
+            case = sweep(world, case, checked);
         }
         let untouched = case.clone();
         if let Ok(Some(decision)) = attempt(world, case, step) {
-            check(world, &untouched, &decision);
+            if checked {
+                check(world, &untouched, &decision);
+            }
             case = decision.case;
         } else {
             case = untouched;
@@ -424,7 +429,7 @@ proptest! {
         let mut world = World::new();
         (world.complained_of, world.found_out) = (of, later);
         let case = born(&mut world, &history);
-        live(&mut world, case, &history);
+        live(&mut world, case, &history, true);
     }
 
     #[test]
@@ -434,7 +439,7 @@ proptest! {
         let mut world = World::new();
         let case = in_state(&mut world, CaseState::ALL[state]);
         world.found_out = later;
-        live(&mut world, case, &history);
+        live(&mut world, case, &history, true);
     }
 
     #[test]
@@ -444,7 +449,7 @@ proptest! {
         let mut world = World::of(TableParts { verifiers: vec![], fallback: None, ..parts() });
         (world.complained_of, world.found_out) = (of, later);
         let case = born(&mut world, &history);
-        live(&mut world, case, &history);
+        live(&mut world, case, &history, true);
     }
 
     /// C-2: whatever an item promises, no case is due after the day that the law sets: on no day, by no hours, and not when a
@@ -493,7 +498,8 @@ fn nobody_competent() -> TableParts {
     TableParts { fallback: None, ..parts }
 }
 
-/// Deterministic histories, enough of them to take every row.
+/// Deterministic histories, enough of them to take every row. What is tested is where they go: every decision of each third of
+/// their beginnings is checked besides, so that all kinds of them are, and the properties above check every one of theirs.
 #[test]
 fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
     // What a list made unadmitted after it was dispatched is for `table` to take: no list changes under these histories.
@@ -540,7 +546,8 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
         }
         // Most histories are long and end where cases end; every other state is one that a short one stops in.
         let history = if round % 16 == 2 { &history[..history.len().min(3)] } else { &history[..] };
-        states.insert(live(&mut world, case, history).state);
+        let checked = (round / 8).is_multiple_of(3);
+        states.insert(live(&mut world, case, history, checked).state);
         rows.extend(trail::take());
         moves.extend(trail::take_tasks());
         if states.len() == CaseState::ALL.len()

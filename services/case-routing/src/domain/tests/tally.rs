@@ -97,6 +97,7 @@ proptest! {
             Case::register(command, &world.official(STATION)).unwrap()
         };
         let mut both = Both::begin(world.now, begun);
+        both.check();
         for step in &history {
             world.wait(TimeDelta::minutes(step.wait));
             // The sweeper comes now and then.
@@ -104,13 +105,14 @@ proptest! {
                 let ticked = both.case.clone().tick(&world.system()).expect("time never fails");
                 if let Some(decision) = ticked {
                     both.take(world.now, decision);
+                    both.check();
                 }
             }
             let tried = attempt(&mut world, both.case.clone(), step);
             if let Ok(Some(decision)) = tried {
                 both.take(world.now, decision);
+                both.check();
             }
-            both.check();
         }
     }
 }

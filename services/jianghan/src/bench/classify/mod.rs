@@ -99,6 +99,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 fn missed(comparison: &Comparison) -> Vec<String> {
     let mut missed = Vec::new();
+    // A mark that nothing was held against is not met.
+    for (name, _) in MAX_MICROS {
+        if !comparison.shapes.iter().any(|shape| shape.shape == name) {
+            missed.push(format!("{name}: no message of this shape to compare on"));
+        }
+    }
     for shape in &comparison.shapes {
         if shape.gain < MIN_GAIN {
             missed.push(format!(
@@ -178,7 +184,7 @@ mod tests {
         let shapes = compare::compare(&records, 3, &Options::default(), |_| {}).expect("a comparison");
         assert_eq!(shapes.iter().map(|shape| shape.texts).collect::<Vec<_>>(), [24, 12]);
         assert!(shapes.iter().all(|shape| shape.ours.folds.len() == 3 && shape.peer.macro_f1 > 0.9));
-        let comparison = Comparison {
+        let mut comparison = Comparison {
             records: 24,
             labels: 2,
             shapes,
@@ -188,8 +194,13 @@ mod tests {
             model_load_ms: 1.0,
             missed: Vec::new(),
         };
-        let missed = missed(&comparison);
-        assert!(missed.iter().any(|mark| mark.starts_with("subject: macro-F1")), "{missed:?}");
-        assert!(missed.iter().any(|mark| mark.ends_with("mark 20000000")), "{missed:?}");
+        let marks = missed(&comparison);
+        assert!(marks.iter().any(|mark| mark.starts_with("subject: macro-F1")), "{marks:?}");
+        assert!(marks.iter().any(|mark| mark.ends_with("mark 20000000")), "{marks:?}");
+        let none = |marks: &[String]| marks.iter().any(|mark| mark.starts_with("subject+detail: no message"));
+        assert!(!none(&marks), "{marks:?}");
+        comparison.shapes.truncate(1);
+        let marks = missed(&comparison);
+        assert!(none(&marks), "a shape that none has: {marks:?}");
     }
 }

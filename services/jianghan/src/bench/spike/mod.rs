@@ -14,16 +14,15 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use chassis::pressure::ATTEMPTS_HEADER;
 use clap::Args as ClapArgs;
 use hdrhistogram::Histogram;
 use proto::case_routing::v1::{Channel, RegisterCaseRequest, Urgency};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::task::JoinSet;
-use tonic::{Status, metadata::MetadataValue};
+use tonic::Status;
 
 use self::report::{Registrations, Seconds, SpikeReport};
-use super::players::{Bench, STREETS, advised_wait};
+use super::players::{self, Bench, STREETS, advised_wait};
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
     out,
@@ -250,10 +249,7 @@ impl Spike {
 
     async fn tries(&self, number: usize, request: &RegisterCaseRequest, again: bool) -> Result<(), Status> {
         let resident = &self.residents[number % self.residents.len()];
-        let mut request = resident.request(request.clone()).await?;
-        if again {
-            request.metadata_mut().insert(ATTEMPTS_HEADER, MetadataValue::from_static("1"));
-        }
+        let request = players::request(resident, request.clone(), again).await?;
         self.suites[number % self.suites.len()].cases().register_case(request).await.map(drop)
     }
 
@@ -276,6 +272,7 @@ impl Spike {
         report.users = usize::from(args.users);
         report.lifecycles = self.lifecycles.load(Ordering::Relaxed);
         report.user_retries = self.bench.retries.load(Ordering::Relaxed);
+        report.user_refused_again = self.bench.refused_again.load(Ordering::Relaxed);
         report.errors = self.bench.errors.load(Ordering::Relaxed);
         report.first_errors = first;
         report.judge();

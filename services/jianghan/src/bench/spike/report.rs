@@ -149,6 +149,8 @@ pub struct SpikeReport {
     pub lifecycles: u64,
     /// Calls of users that were told to come again.
     pub user_retries: u64,
+    /// Of them, those that were told so again, though they came when they were told to.
+    pub user_refused_again: u64,
     /// Everything else that was answered by an error, of users and registrations.
     pub errors: u64,
     /// The first of them.
@@ -205,6 +207,7 @@ impl SpikeReport {
             refusal_p95_ms: round(refusals.value_at_quantile(0.95) as f64 / 1e3),
             lifecycles: 0,
             user_retries: 0,
+            user_refused_again: 0,
             errors: 0,
             first_errors: Vec::new(),
             p95_by_second_ms: by_second,
@@ -218,6 +221,7 @@ impl SpikeReport {
             |step: &StepReport| !step.burst || step.back_after_s.is_some_and(|seconds| seconds <= SOON);
         self.passed = self.errors == 0
             && self.refused_again == 0
+            && self.user_refused_again == 0
             && self.never_came == 0
             && self.steps.iter().all(soon);
     }
@@ -250,7 +254,7 @@ impl SpikeReport {
         }
         out.push_str(&format!(
             "  come again: {} taken, {} refused again, {} not come; told to wait {:.1} s at most; a refusal p95 {:.1} ms\n  \
-             {} lifecycles, {} of their calls told to come again; {} errors\n  {}\n",
+             {} lifecycles, {} of their calls told to come again, {} refused again; {} errors\n  {}\n",
             self.taken_on_retry,
             self.refused_again,
             self.never_came,
@@ -258,6 +262,7 @@ impl SpikeReport {
             self.refusal_p95_ms,
             self.lifecycles,
             self.user_retries,
+            self.user_refused_again,
             self.errors,
             if self.passed { "all marks met" } else { "a mark is missed" }
         ));
@@ -373,6 +378,8 @@ mod tests {
         assert!(!report(burst(30), |report| report.errors = 1).passed);
         assert!(!report(burst(30), |report| report.refused_again = 1).passed);
         assert!(!report(burst(30), |report| report.never_came = 1).passed);
+        assert!(report(burst(30), |report| report.user_retries = 1).passed);
+        assert!(!report(burst(30), |report| report.user_refused_again = 1).passed);
     }
 
     #[test]

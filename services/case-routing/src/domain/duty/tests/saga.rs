@@ -232,7 +232,7 @@ impl Saga {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4_000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
 
     #[test]
     fn whatever_happens_a_duty_goes_with_all_of_them_or_leaves_nothing_behind(
@@ -257,13 +257,17 @@ proptest! {
 #[test]
 fn the_random_histories_reach_every_end() {
     use proptest::strategy::ValueTree;
+    use TransferState::{Effective, Ended, RolledBack, Suspended};
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut reached = std::collections::HashSet::new();
+    let mut unreached = vec![Effective, Suspended, RolledBack, Ended];
     for number in 0..3_000 {
         let mut saga = Saga::new(number % BEGINNINGS);
         steps().new_tree(&mut runner).unwrap().current().iter().for_each(|step| saga.step(step));
         saga.comes_to_rest();
-        reached.insert(saga.transfer.state);
+        unreached.retain(|state| *state != saga.transfer.state);
+        if unreached.is_empty() {
+            break;
+        }
     }
-    assert_eq!(reached.len(), 4, "{reached:?}");
+    assert!(unreached.is_empty(), "never reached {unreached:?}");
 }
