@@ -12,4 +12,11 @@ pub mod rebuild;
 mod rpc;
 pub mod store;
 
+use std::process::ExitCode;
+
 pub use app::App;
+
+/// The service as a process of its own. The whole `main` of its binary.
+pub fn run() -> ExitCode {
+    chassis::run::<App>()
+}

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    chassis::run::<analytics::App>()
+    analytics::run()
 }

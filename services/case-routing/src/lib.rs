@@ -44,4 +44,11 @@ pub mod tables;
 mod verb;
 mod webhook;
 
+use std::process::ExitCode;
+
 pub use app::App;
+
+/// The service as a process of its own. The whole `main` of its binary.
+pub fn run() -> ExitCode {
+    chassis::run::<App>()
+}

@@ -15,7 +15,11 @@ pub mod rest;
 mod schema;
 mod writing;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{
@@ -44,7 +48,7 @@ pub struct App {
     /// Configuration.
     pub config: Config,
     /// Routes read from the descriptors.
-    pub bindings: rest::binding::Bindings,
+    pub bindings: Arc<rest::binding::Bindings>,
     /// The board's own state: names of units and organisations.
     pub board: board::Board,
     channels: HashMap<String, Channel>,
@@ -56,8 +60,8 @@ pub struct App {
     tries: Arc<places::Places>,
     /// Room for those who wait for it.
     tries_waiting: Arc<places::Places>,
-    /// The OpenAPI document as JSON: it is large, and always the same.
-    openapi: Bytes,
+    /// The OpenAPI document, once somebody has asked for it.
+    openapi: OnceLock<Bytes>,
     stopping: CancellationToken,
 }
 
@@ -68,7 +72,6 @@ impl App {
     /// When an annotation or an address cannot be used.
     pub fn new(config: Config, stopping: CancellationToken) -> anyhow::Result<Arc<Self>> {
         let bindings = rest::binding::Bindings::from_descriptors().map_err(anyhow::Error::msg)?;
-        let openapi = Bytes::from(rest::openapi::document(&bindings, &config.public_url).to_string());
         let (mut channels, mut waiting) = (HashMap::new(), HashMap::new());
         for (service, address) in &config.addresses {
             let endpoint = Endpoint::from_shared(address.clone())
@@ -95,7 +98,7 @@ impl App {
             rest_waits,
             tries,
             tries_waiting,
-            openapi,
+            openapi: OnceLock::new(),
             stopping,
         }))
     }
@@ -110,6 +113,12 @@ impl App {
         self.waiting[service].clone() // as above
     }
 
+    /// The OpenAPI document as JSON. It is large, always the same and seldom asked for: made when it first is.
+    fn openapi(&self) -> Bytes {
+        let document = || rest::openapi::document(&self.bindings, &self.config.public_url).to_string();
+        self.openapi.get_or_init(|| document().into()).clone()
+    }
+
     /// Ends when the server is asked to stop; long-lived answers end with it.
     pub async fn stopping(&self) {
         self.stopping.cancelled().await;
@@ -121,7 +130,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
-        .route("/openapi.json", get(async |State(app): State<Arc<App>>| document(app.openapi.clone())))
+        .route("/openapi.json", get(async |State(app): State<Arc<App>>| document(app.openapi())))
         .route("/asyncapi.json", get(async || document(asyncapi::text())))
         .route("/v1/{*path}", any(rest::serve))
         .merge(board::routes())

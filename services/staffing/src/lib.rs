@@ -17,4 +17,11 @@ pub mod sweeper;
 pub mod workforce;
 pub mod working_days;
 
+use std::process::ExitCode;
+
 pub use self::app::App;
+
+/// The service as a process of its own. The whole `main` of its binary.
+pub fn run() -> ExitCode {
+    chassis::run::<App>()
+}

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use staffing::App;
-
 fn main() -> ExitCode {
-    chassis::run::<App>()
+    staffing::run()
 }

@@ -8,7 +8,7 @@ mod rpc;
 mod seed;
 mod store;
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use chassis::{
     Built, Context, RoutesBuilder,
@@ -23,6 +23,11 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The service.
 pub struct App;
+
+/// The service as a process of its own. The whole `main` of its binary.
+pub fn run() -> ExitCode {
+    chassis::run::<App>()
+}
 
 impl chassis::Service for App {
     const NAME: &'static str = "volunteer-matching";

@@ -1,5 +1,5 @@
 //! volunteer-matching as a process of its own.
 
 fn main() -> std::process::ExitCode {
-    chassis::run::<volunteer_matching::App>()
+    volunteer_matching::run()
 }

@@ -1,7 +1,10 @@
 //! The policy of every RPC, read from the method option `jianghan.auth.v1.policy` in the compiled descriptors. A method
 //! that is not in the table, or whose option is missing or contradicts itself, is denied.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, MethodDescriptor, Value};
 use proto::auth::v1::{Policy as PolicyOption, Role};
@@ -44,19 +47,20 @@ pub enum Access {
     Roles(RoleSet),
 }
 
-/// Policies by request path, `/package.Service/Method`.
+/// Policies by request path, `/package.Service/Method`. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct PolicyTable(HashMap<String, Policy>);
+pub struct PolicyTable(Arc<HashMap<String, Policy>>);
 
 impl PolicyTable {
-    /// The policies of all packages of the suite.
+    /// The policies of all packages of the suite, read once in a process.
     pub fn of_suite() -> Self {
-        Self::from_pool(&proto::bare_pool())
+        static SUITE: LazyLock<PolicyTable> = LazyLock::new(|| PolicyTable::from_pool(&proto::bare_pool()));
+        SUITE.clone()
     }
 
     /// The policies of a descriptor pool.
     pub fn from_pool(pool: &DescriptorPool) -> Self {
-        let Some(option) = pool.get_extension_by_name(OPTION) else { return Self(HashMap::new()) };
+        let Some(option) = pool.get_extension_by_name(OPTION) else { return Self(Arc::default()) };
         let mut table = HashMap::new();
         for service in pool.services() {
             for method in service.methods() {
@@ -65,7 +69,7 @@ impl PolicyTable {
                 }
             }
         }
-        Self(table)
+        Self(Arc::new(table))
     }
 
     /// The policy of a request path; `None` means denied.
@@ -126,6 +130,11 @@ mod tests {
             }
         }
         assert!(methods > 50, "the descriptors hold the suite's services");
+    }
+
+    #[test]
+    fn the_suite_is_read_once_for_all() {
+        assert!(Arc::ptr_eq(&PolicyTable::of_suite().0, &PolicyTable::of_suite().0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod layer;
 mod peers;
+mod reflection;
 mod routes;
 mod server;
 mod waiting;

@@ -13,7 +13,7 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{GuardLayer, RoutesBuilder};
+use super::{GuardLayer, RoutesBuilder, reflection::reflection};
 use crate::config::GrpcConfig;
 
 /// How long nothing is accepted after what could not be.
@@ -60,11 +60,7 @@ pub async fn with_health_and_reflection(routes: RoutesBuilder) -> anyhow::Result
     names.push("");
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status(LIVE, ServingStatus::Serving).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::BARE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .context("reflection over the descriptors")?;
+    let reflection = reflection().context("reflection over the descriptors")?;
     let health_state = Health { reporter, names };
     health_state.set_ready(false).await;
     Ok((routes.add_service(health).add_service(reflection), health_state))

@@ -28,7 +28,8 @@ use crate::{
     topology,
 };
 
-/// A service of the suite. Its whole `main` is `chassis::run::<App>()`.
+/// A service of the suite. Its library has a `run` that is `chassis::run::<App>()`, compiled once for whoever starts it as a
+/// process: its own `main` and `jianghan serve`.
 pub trait Service: Sized + Send + 'static {
     /// Name, such as `case-routing`.
     const NAME: &'static str;

@@ -20,7 +20,7 @@ use crate::{
 /// An orderly stop takes at most this long, up to the last span that is sent.
 const STOP: Duration = Duration::from_secs(25);
 
-/// Runs a service until it is told to stop. The whole `main` of its binary.
+/// Runs a service until it is told to stop, as the one thing that this process does.
 pub fn run<S: Service>() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {

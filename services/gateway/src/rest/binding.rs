@@ -1,7 +1,10 @@
 //! HTTP bindings read from `google.api.http` in the descriptors: which verb and path reaches which RPC. A path is
 //! literals and `{field}` variables, with an optional `:verb` behind the last segment.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use chassis::auth::PolicyTable;
 use http::{Method, uri::PathAndQuery};
@@ -49,11 +52,17 @@ pub enum Match<'a> {
 }
 
 impl Bindings {
-    /// Reads the bindings of every RPC that has one.
+    /// The bindings of every RPC that has one, read once in a process.
     ///
     /// # Errors
     /// A sentence naming the RPC whose annotation cannot be used.
-    pub fn from_descriptors() -> Result<Self, String> {
+    pub fn from_descriptors() -> Result<Arc<Self>, String> {
+        static SUITE: LazyLock<Result<Arc<Bindings>, String>> =
+            LazyLock::new(|| Bindings::read().map(Arc::new));
+        SUITE.clone()
+    }
+
+    fn read() -> Result<Self, String> {
         let pool = proto::pool();
         let extension =
             pool.get_extension_by_name("google.api.http").ok_or("google.api.http is not compiled in")?;
@@ -237,6 +246,12 @@ mod tests {
         assert_eq!((method.as_str(), variables["case_id"].as_str()), ("SignTask", "a b"));
         let (method, variables) = found(Method::GET, "/v1/cases/abc:wait").expect("bound");
         assert_eq!((method.as_str(), variables["case_id"].as_str()), ("WaitCase", "abc"));
+    }
+
+    #[test]
+    fn the_descriptors_are_read_once_for_all() {
+        let read = || Bindings::from_descriptors().expect("the annotations are usable");
+        assert!(Arc::ptr_eq(&read(), &read()));
     }
 
     #[test]

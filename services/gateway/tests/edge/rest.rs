@@ -271,6 +271,8 @@ async fn probes_and_the_documents_need_no_service() {
     let document = json(answer).await;
     assert_eq!(document["openapi"], "3.1.0");
     assert!(document["paths"]["/v1/cases/{case_id}"]["get"].is_object());
+    let again = json(edge.get("/openapi.json").send().await.expect("an answer")).await;
+    assert!(document == again, "whoever asks later is told the same");
     let answer = edge.get("/asyncapi.json").send().await.expect("an answer");
     assert_eq!(answer.headers()["content-type"], "application/json");
     let document = json(answer).await;

@@ -42,11 +42,11 @@ pub struct MigrateArgs {
 /// Runs one service until it is told to stop.
 pub fn run(args: &Args) -> ExitCode {
     match args.service.as_str() {
-        "identity" => chassis::run::<identity::App>(),
-        "case-routing" => chassis::run::<case_routing::App>(),
-        "staffing" => chassis::run::<staffing::App>(),
-        "volunteer-matching" => chassis::run::<volunteer_matching::App>(),
-        "analytics" => chassis::run::<analytics::App>(),
+        "identity" => identity::run(),
+        "case-routing" => case_routing::run(),
+        "staffing" => staffing::run(),
+        "volunteer-matching" => volunteer_matching::run(),
+        "analytics" => analytics::run(),
         _ => gateway::run(),
     }
 }
