@@ -16,7 +16,9 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{OutboxState, RelayConfig, deadline::Deadline, flight::Flight, reading::Reading, store, vacuum::Vacuum};
+use super::{
+    OutboxState, RelayConfig, deadline::Deadline, flight::Flight, reading::Reading, store, vacuum::Vacuum,
+};
 use crate::{
     Result,
     bus::{Aside, Confirmation, EventBus, Reach, Trouble},

@@ -256,8 +256,8 @@ proptest! {
 
 #[test]
 fn the_random_histories_reach_every_end() {
-    use proptest::strategy::ValueTree;
     use TransferState::{Effective, Ended, RolledBack, Suspended};
+    use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut unreached = vec![Effective, Suspended, RolledBack, Ended];
     for number in 0..3_000 {
