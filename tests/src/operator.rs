@@ -68,6 +68,26 @@ pub async fn a_file_of_messages_is_played(world: &World) {
     assert!(told["closed"].as_u64().is_some_and(|closed| (1..=10).contains(&closed)), "{told}");
     assert_eq!((&told["lost"], &told["duplicated_effects"]), (&Value::from(0), &Value::from(0)), "{told}");
     assert_eq!(told["stuck"], Value::Array(Vec::new()), "{told}");
+    for figure in [
+        "lifecycle_p50_ms",
+        "lifecycle_p95_ms",
+        "cases_per_second",
+        "events_published",
+        "events_consumed",
+        "rss_mb",
+        "wall_seconds",
+        "domain_days",
+    ] {
+        assert!(told[figure].as_f64().is_some_and(|number| number > 0.0), "{figure}: {told}");
+    }
+    assert_eq!(told["dead_letters"], 0, "{told}");
+    // Each has a state and, as none is lost, has ended in some way; somebody delivered what was closed.
+    let sum = |figure: &str| -> u64 {
+        let parts = told[figure].as_object().unwrap_or_else(|| panic!("{figure}: {told}"));
+        parts.values().filter_map(Value::as_u64).sum()
+    };
+    assert_eq!((sum("by_state"), sum("by_closed_code")), (10, 10), "{told}");
+    assert!((1..=10).contains(&sum("by_delivery_mode")), "{told}");
 
     // The words of the file are those of the cases, and its labels say what they are about; the last row but two has none.
     let dispatcher = world.dispatcher();

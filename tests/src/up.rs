@@ -27,14 +27,19 @@ pub fn folder() -> TempDir {
     folder
 }
 
-/// `jianghan up`, which plays the day of 300 requests where none has been played.
-pub fn up(binary: &Path, data: &Path, port: u16) -> Command {
+/// The binary, which starts private servers: those are what is looked at.
+pub fn private(binary: &Path) -> Command {
     let mut command = Command::new(binary);
-    command.args(["up", "--port"]).arg(port.to_string()).arg("--data-dir").arg(data);
-    // The private servers are what is looked at.
     command.env_remove("JIANGHAN_DATABASE_URL").env_remove("JIANGHAN_AMQP_URL");
     command.env_remove("JIANGHAN_CONFIG").env_remove("JIANGHAN_LOG");
     command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// `jianghan up`, which plays the day of 300 requests where none has been played.
+pub fn up(binary: &Path, data: &Path, port: u16) -> Command {
+    let mut command = private(binary);
+    command.args(["up", "--port"]).arg(port.to_string()).arg("--data-dir").arg(data);
     command
 }
 

@@ -276,18 +276,34 @@ mod tests {
     #[test]
     fn each_year_has_its_working_days() {
         let calendar = Calendar::builtin();
-        for (year, expected) in [(2024, 251), (2025, 248), (2026, 248)] {
-            assert_eq!(calendar.work_days_in_year(year), expected, "{year}");
-        }
-        // Cross-check: days − weekend days − statutory days (11 before 2025, 13 from then on); make-up days
-        // only move rest days. 2020 had one working day less: the holiday was prolonged.
-        for year in 2016..=2026 {
-            let all =
-                NaiveDate::from_ymd_opt(year, 1, 1).unwrap().iter_days().take_while(|d| d.year() == year);
-            let weekdays = all.filter(|d| !matches!(d.weekday(), Weekday::Sat | Weekday::Sun)).count();
+        // Monday to Friday, rest days among these, make-up days.
+        let years = [
+            (2016, 261, 17, 6),
+            (2017, 260, 16, 5),
+            (2018, 261, 18, 7),
+            (2019, 261, 17, 6),
+            (2020, 262, 19, 6),
+            (2021, 261, 18, 7),
+            (2022, 260, 18, 7),
+            (2023, 260, 18, 7),
+            (2024, 262, 19, 8),
+            (2025, 261, 18, 5),
+            (2026, 261, 19, 6),
+        ];
+        assert_eq!(years.map(|(year, ..)| year).to_vec(), (2016..=2026).collect::<Vec<_>>());
+        for (year, weekdays, off, make_up) in years {
+            let weekend = |day: NaiveDate| matches!(day.weekday(), Weekday::Sat | Weekday::Sun);
+            let of = |is_it: &dyn Fn(NaiveDate, DayKind) -> bool| {
+                calendar.days_of(year).filter(|(day, kind)| is_it(*day, *kind)).count()
+            };
+            assert_eq!(of(&|day, _| !weekend(day)), weekdays, "{year}");
+            assert_eq!(of(&|day, kind| kind == DayKind::Holiday && !weekend(day)), off, "{year}");
+            assert_eq!(of(&|_, kind| kind == DayKind::MakeUp), make_up, "{year}");
+            assert_eq!(calendar.work_days_in_year(year), weekdays - off + make_up, "{year}");
+            // Make-up days only move rest days: what is left is the statutory days, and two days by which the spring
+            // festival of 2020 was prolonged.
             let statutory = if year < 2025 { 11 } else { 13 };
-            let found = calendar.work_days_in_year(year);
-            assert!(found.abs_diff(weekdays - statutory) <= 2, "{year}: {found} of {weekdays}");
+            assert_eq!(off - make_up, statutory + if year == 2020 { 2 } else { 0 }, "{year}");
         }
     }
 

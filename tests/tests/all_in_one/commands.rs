@@ -12,7 +12,9 @@ use tests::{
     journeys::{COMMUNITY, LAMP},
     run,
     tables::Tables,
+    up::{PATIENCE, private},
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// The street that the community lies in.
@@ -56,6 +58,77 @@ fn every_command_that_looks_at_a_running_suite_answers() {
             let told = world.is_told_well(&["events", what]).await;
             assert_eq!(told, json!([]), "events {what}");
         }
+    });
+}
+
+/// What a bench prints for machines. Its servers are its own.
+async fn measured(world: &World, arguments: &[&str]) -> Value {
+    let mut command = private(&world.binary);
+    command.arg("bench").args(arguments).arg("--json");
+    let ended = timeout(PATIENCE, command.output()).await.expect("it ends by itself").expect("it runs");
+    assert!(ended.status.success(), "{arguments:?}: {ended:?}");
+    serde_json::from_slice(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+/// Whether figures are there, and above zero.
+fn measures(told: &Value, figures: &[&str]) {
+    for figure in figures {
+        assert!(told[figure].as_f64().is_some_and(|number| number > 0.0), "{figure}: {told}");
+    }
+}
+
+#[test]
+fn a_bench_on_servers_of_its_own_tells_every_figure() {
+    run(async {
+        let world = World::all_in_one().await; // for its binary
+        let _turn = world.alone().await; // with the machine
+        let told = measured(world, &["lifecycle", "--seconds", "2", "--users", "2"]).await;
+        assert_eq!(
+            (&told["shape"], &told["users"], &told["errors"]),
+            (&json!("all-in-one"), &json!(2), &json!(0)),
+            "{told}"
+        );
+        let figures = [
+            "seconds",
+            "lifecycles",
+            "lifecycles_per_second",
+            "events_per_second",
+            "analytics_lag_p50_ms",
+            "analytics_lag_p99_ms",
+            "floor_1",
+            "floor_users",
+        ];
+        measures(&told, &figures);
+        for step in ["create", "assign", "resolve", "search"] {
+            measures(&told["steps"][step], &["p50_ms", "p95_ms", "p99_ms"]);
+        }
+        for memory in [&told["memory_total_mb"], &told["memory_mb"]["jianghan"]] {
+            measures(memory, &["resident", "proportional"]);
+        }
+        measures(&told["processor_ms"], &["this process", "postgresql"]);
+        for nothing in ["preloaded", "imported"] {
+            assert_eq!(told[nothing], 0, "{told}");
+        }
+        for none in ["first_errors", "statements"] {
+            assert_eq!(told[none], json!([]), "{told}");
+        }
+        assert!(told["retries"].is_u64() && told["ratio_to_floor"].is_f64(), "{told}");
+        assert!(!list(&told["marks"]).is_empty(), "{told}");
+
+        let told = measured(world, &["events", "--events", "1000"]).await;
+        assert_eq!((&told["bus"], &told["events"]), (&json!("in-process"), &json!(1_000)), "{told}");
+        let figures = [
+            "users",
+            "commands_per_second",
+            "flow_events_per_second",
+            "lag_p50_ms",
+            "lag_p99_ms",
+            "confirmed_per_second",
+            "consumed_per_second",
+            "floor_1",
+            "floor_users",
+        ];
+        measures(&told, &figures);
     });
 }
 

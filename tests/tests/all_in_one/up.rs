@@ -3,8 +3,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
+use chrono::{NaiveDate, TimeDelta};
 use jianghan::{
+    reconcile,
     scenario::Scenario,
+    simulate,
     suite::{AccountsFile, Session, Suite},
 };
 use nix::sys::signal::{Signal, kill};
@@ -58,6 +61,28 @@ fn came_to_its_end(day: &Value, told: &str) {
     }
 }
 
+/// Time passed on the day: of its cases some were late, and some were closed without a rating.
+async fn limits_and_windows_passed(suite: &Suite, file: &AccountsFile) {
+    let operator = simulate::operator(suite, file).expect("an operator");
+    let counts = reconcile::digests(suite, &operator, "analytics", "case_counts").await;
+    let counts = counts.expect("what cases count");
+    let on = |counted: &str, counter: &str| -> Option<NaiveDate> {
+        let mut parts = counted.split(';').filter_map(|part| part.split_once('@'));
+        let (_, rest) = parts.find(|(name, _)| *name == counter)?;
+        rest.split('=').next()?.parse().ok()
+    };
+    let first = counts.values().filter_map(|counted| on(counted, "registered")).min().expect("a case");
+    // The scenarios begin when the day has been played to its end, weeks later.
+    let last = first + TimeDelta::days(1);
+    let of_the_day = |counted: &&String| on(counted, "registered").is_some_and(|day| day <= last);
+    let day: Vec<&String> = counts.values().filter(of_the_day).collect();
+    assert!(day.len() > 250, "{} cases", day.len());
+    let counts = |counted: &str, counter: &str| on(counted, counter).is_some();
+    let late = day.iter().filter(|counted| counts(counted, "overdue_in")).count();
+    let unrated = day.iter().filter(|it| counts(it, "closed") && !counts(it, "closed_rated")).count();
+    assert!(late > 0 && unrated > 0, "{late} late, {unrated} closed without a rating");
+}
+
 /// Nothing runs on the data any more.
 fn is_left_alone(data: &Path) {
     assert!(database_rests(data), "the database was stopped in order");
@@ -91,7 +116,7 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         assert!(first.status.success(), "{}: {}", first.status, tail(&log));
         let told: Value = serde_json::from_slice(&first.stdout).expect("JSON and nothing else");
         assert_eq!(told["board"], format!("{board}/"));
-        assert_eq!(told["accounts"], json!(accounts));
+        assert_eq!((&told["accounts"], &told["key"]), (&json!(accounts), &json!(key)));
         let played_once = fs::read_to_string(&day).expect("the figures of the day");
         let figures: Value = serde_json::from_str(&played_once).expect("they are JSON");
         came_to_its_end(&figures, &fs::read_to_string(&log).expect("what it told people"));
@@ -115,6 +140,8 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
 
         let second = Up::start(up(binary, &data, port), folder.path().join("second.log")).await;
         assert!(!second.said.iter().any(|line| line.contains("playing a day")), "{:#?}", second.said);
+        let kept_safe = format!("{} — keep a copy", key.display());
+        assert!(second.said.iter().any(|line| line.contains(&kept_safe)), "{:#?}", second.said);
         assert_eq!(fs::read_to_string(&day).expect("they stay"), played_once, "the day is played once");
         let server = fs::read_to_string(data.join("postgres/pg/postmaster.pid")).expect("a database runs");
         let server = server.lines().next().expect("its number").trim().to_owned();
@@ -125,6 +152,7 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         assert_eq!(file.addresses.gateway, board);
         assert!(file.addresses.identity.ends_with(&format!(":{}", port + 21)), "{}", file.addresses.identity);
         let suite = Suite::new(&file.addresses).expect("addresses");
+        limits_and_windows_passed(&suite, &file).await;
         let dispatcher = file.accounts.iter().find(|account| account.role == "district_dispatcher");
         let dispatcher = Session::new(&suite, dispatcher.expect("a dispatcher").clone());
         let request = dispatcher.request(GetCaseRequest { case_id }).await.expect("the password still opens");

@@ -1,15 +1,38 @@
-//! `jianghan up --shape distributed` with the operator's own binary, stopped as Ctrl-C at a terminal does: by a signal to
-//! everybody in its group; then the same data in one process.
+//! `jianghan up --shape distributed` with the operator's own binary: it plays a scenario, and is stopped as Ctrl-C at a terminal
+//! does: by a signal to everybody in its group; then the same data in one process.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use jianghan::suite::SERVICES;
+use jianghan::{
+    reconcile, simulate,
+    suite::{AccountsFile, SERVICES, Suite},
+};
 use nix::sys::signal::{Signal, killpg};
+use serde_json::{Value, json};
 use tests::{
     World, eventually, run,
     up::{PATIENCE, Up, database_rests, folder, free_port, up, working_in},
 };
 use tokio::time::timeout;
+
+/// The scenario came to its end, and every service has taken in what it had to, so that they tell the same.
+async fn played_and_taken_in(report: &Path, accounts: &Path) {
+    let written: Value =
+        serde_json::from_slice(&fs::read(report).expect("the report")).expect("the report is JSON");
+    let all = written["scenarios"].as_array().expect("the scenarios");
+    let [played] = all.as_slice() else { panic!("one was asked for: {written:#}") };
+    assert_eq!((&played["scenario"], &played["failed"]), (&json!("one-window"), &Value::Null), "{played:#}");
+    let steps = played["steps"].as_array().expect("its steps");
+    assert!(!steps.is_empty() && steps.iter().all(|step| step["ok"] == true), "{played:#}");
+
+    let file = AccountsFile::read(accounts).expect("the accounts");
+    let suite = Suite::patient(&file.addresses, PATIENCE).expect("addresses");
+    let operator = simulate::operator(&suite, &file).expect("an operator");
+    let waiting = reconcile::drain(&suite, &operator, PATIENCE).await.expect("nothing is under way");
+    waiting.all_handled().expect("everything is handled");
+    let outcome = reconcile::reconcile(&suite, &operator).await.expect("reconciled");
+    assert!(outcome.is_clean() && outcome.compared["case"] > 0, "{outcome:#?}");
+}
 
 #[test]
 fn ctrl_c_stops_every_process_in_order_and_one_process_goes_on() {
@@ -22,7 +45,10 @@ fn ctrl_c_stops_every_process_in_order_and_one_process_goes_on() {
         let mut command = up(&world.binary, &data, port);
         // They all work in the folder, so that one that is left behind is found.
         command.args(["--no-demo", "--shape", "distributed"]).current_dir(folder.path()).process_group(0);
+        let report = folder.path().join("report.json");
+        command.args(["--scenario", "one-window", "--report"]).arg(&report);
         let running = Up::start(command, folder.path().join("up.log")).await;
+        played_and_taken_in(&report, &data.join("accounts.json")).await;
         killpg(running.pid(), Signal::SIGINT).expect("told to stop");
         running.ends_well().await;
         for service in SERVICES {

@@ -151,6 +151,19 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_of_an_edge_is_the_mode_of_a_dispatch() {
+        let modes: Vec<_> = EdgeKind::ALL.iter().map(|edge| (*edge, edge.mode())).collect();
+        let pairs = [
+            (EdgeKind::Leads, DispatchMode::Order),
+            (EdgeKind::Coordinates, DispatchMode::Whistle),
+            (EdgeKind::Guides, DispatchMode::AssistRequest),
+            (EdgeKind::Contracts, DispatchMode::WorkOrder),
+            (EdgeKind::Partners, DispatchMode::Invitation),
+        ];
+        assert_eq!(modes, pairs);
+    }
+
+    #[test]
     fn only_orders_and_whistles_bind_without_consent() {
         for edge in EdgeKind::ALL {
             let binding = matches!(edge, EdgeKind::Leads | EdgeKind::Coordinates);

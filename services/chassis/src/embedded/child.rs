@@ -233,6 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_the_server_user_cannot_enter_is_refused_with_what_to_do() {
+        use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+        if !geteuid().is_root() {
+            return; // the servers run as whoever runs this
+        }
+        let user = first_user(&["nobody"], "base-passwd").unwrap();
+        let closed = short_dir(None).unwrap();
+        let dir = closed.join("data");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+        let refused = check_reachable(&dir, Some(&user)).unwrap_err().to_string();
+        assert!(check_reachable(&dir, None).is_ok(), "its own");
+        std::fs::set_permissions(&closed, Permissions::from_mode(0o755)).unwrap();
+        let entered = check_reachable(&dir, Some(&user));
+        std::fs::remove_dir_all(&closed).unwrap();
+        let dir = dir.display();
+        let advice = "choose a data folder whose parents it may enter, such as /var/lib/jianghan";
+        assert_eq!(refused, format!("the user `nobody` cannot enter {dir}: {advice}"));
+        entered.unwrap();
+    }
+
+    #[test]
     fn a_folder_of_nobody_in_particular_has_no_owner_to_go_on_as() {
         assert!(owner(Path::new("/no/such/folder")).unwrap().is_none());
         assert!(owner(Path::new("/")).unwrap().is_none(), "it is root's");

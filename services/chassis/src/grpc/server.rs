@@ -130,8 +130,17 @@ mod tests {
 
     use http::{Request, Response};
     use tokio::io::AsyncWriteExt;
-    use tonic::{Code, body::Body, server::NamedService};
+    use tonic::{
+        Code,
+        body::Body,
+        server::NamedService,
+        transport::{Channel, Endpoint},
+    };
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
     use tower::Service;
 
     use super::*;
@@ -182,16 +191,51 @@ mod tests {
         (addr, health, stop, serving)
     }
 
+    async fn connected(addr: SocketAddr) -> Channel {
+        Endpoint::from_shared(format!("http://{addr}")).unwrap().connect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn reflection_lists_the_services_without_a_token() {
+        let (addr, _health, stop, serving) = start(5_000).await;
+        let mut client = ServerReflectionClient::new(connected(addr).await);
+        let asked = ServerReflectionRequest {
+            message_request: Some(MessageRequest::ListServices(String::new())),
+            ..Default::default()
+        };
+        let answers = client.server_reflection_info(futures::stream::iter([asked])).await;
+        let answer = answers.unwrap().into_inner().message().await.unwrap().expect("an answer");
+        let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
+            panic!("no list of services")
+        };
+        let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
+        for name in ["jianghan.ops.v1.OpsService", "grpc.health.v1.Health"] {
+            assert!(names.contains(&name), "{name} in {names:?}");
+        }
+        drop(client);
+        stop.cancel();
+        assert!(serving.await.unwrap().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_message_above_the_limit_is_refused_before_it_reaches_a_handler() {
+        let (addr, _health, stop, serving) = start(5_000).await;
+        let mut client = HealthClient::new(connected(addr).await);
+        // A handler that is reached knows no service of such a name.
+        for (mebibytes, code) in [(3, Code::NotFound), (5, Code::OutOfRange), (3, Code::NotFound)] {
+            let asked = HealthCheckRequest { service: "x".repeat(mebibytes << 20) };
+            let refused = client.check(asked).await.unwrap_err();
+            assert_eq!(refused.code(), code, "{mebibytes} MiB: {}", refused.message());
+        }
+        drop(client);
+        stop.cancel();
+        assert!(serving.await.unwrap().unwrap());
+    }
+
     #[tokio::test]
     async fn health_follows_readiness_without_a_token() {
         let (addr, health, stop, serving) = start(5_000).await;
-        let mut client = HealthClient::new(
-            tonic::transport::Endpoint::from_shared(format!("http://{addr}"))
-                .unwrap()
-                .connect()
-                .await
-                .unwrap(),
-        );
+        let mut client = HealthClient::new(connected(addr).await);
         let status =
             |answer: tonic::Response<tonic_health::pb::HealthCheckResponse>| answer.into_inner().status;
         let ask = |name: &str| HealthCheckRequest { service: name.to_owned() };

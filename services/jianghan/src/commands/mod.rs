@@ -60,9 +60,14 @@ impl Target {
 /// `/var/lib/jianghan`, because the servers run as a user of their own.
 pub fn default_data_dir() -> PathBuf {
     let home = std::env::var_os("JIANGHAN_HOME").map(PathBuf::from).unwrap_or_default();
-    let whole = std::env::current_dir().unwrap_or_default().join(&home);
+    let here = std::env::current_dir().unwrap_or_default();
+    data_dir_of(&here, &home, nix::unistd::geteuid().is_root())
+}
+
+/// The same for somebody who stands in a folder, from which `home` is looked for.
+fn data_dir_of(here: &Path, home: &Path, root: bool) -> PathBuf {
     let closed = |dir: &Path| std::fs::metadata(dir).is_ok_and(|dir| dir.mode() & 0o001 == 0);
-    let unreachable = nix::unistd::geteuid().is_root() && whole.ancestors().any(closed);
+    let unreachable = root && here.join(home).ancestors().any(closed);
     if unreachable { PathBuf::from("/var/lib/jianghan") } else { home.join(".data") }
 }
 
@@ -108,7 +113,30 @@ pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::{Permissions, set_permissions},
+        os::unix::fs::PermissionsExt,
+    };
+
     use super::*;
+
+    #[test]
+    fn data_of_a_root_whose_folder_is_closed_to_the_servers_goes_elsewhere() {
+        let outer = tempfile::tempdir_in("/tmp").expect("a folder");
+        let home = outer.path().join("jianghan");
+        std::fs::create_dir(&home).expect("made");
+        set_permissions(&home, Permissions::from_mode(0o755)).expect("opened");
+        let (usual, elsewhere) = (home.join(".data"), PathBuf::from("/var/lib/jianghan"));
+        for (mode, root, expected) in
+            [(0o700, true, &elsewhere), (0o700, false, &usual), (0o755, true, &usual), (0o711, true, &usual)]
+        {
+            set_permissions(outer.path(), Permissions::from_mode(mode)).expect("set");
+            assert_eq!(data_dir_of(Path::new("/"), &home, root), *expected, "{mode:o}, root: {root}");
+            // Standing in it, with nothing said about where it is.
+            let told = data_dir_of(&home, Path::new(""), root);
+            assert_eq!(told == elsewhere, *expected == elsewhere, "{mode:o}, root: {root}: {told:?}");
+        }
+    }
 
     #[tokio::test]
     async fn what_is_told_to_stop_leaves_no_half_a_file() {

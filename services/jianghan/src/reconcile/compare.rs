@@ -63,8 +63,8 @@ pub struct Reconciliation {
     pub differences: Vec<Difference>,
     /// What could not be compared, or not to its end, and why.
     pub failures: Vec<Failure>,
-    /// Active assignments beyond those that a task needs + extra records + extra facts + facts that count too much + figures above
-    /// their recount.
+    /// Active assignments beyond those that a task needs + extra records + extra facts + facts that count too much + how far
+    /// figures are from their recount.
     pub duplicated_effects: u64,
     /// Services that could not be asked.
     #[serde(skip)]
@@ -74,10 +74,11 @@ pub struct Reconciliation {
     facts_lost: bool,
 }
 
-/// Subjects whose numbers are those of figures: seconds, grades and days among them, so that it does not tell by how much one is
-/// too high.
-const FIGURES: [&str; 8] =
-    ["rollup", "outcome", "state", "open_due", "cell", "case_counts", "task_counts", "mediation_counts"];
+/// Subjects that are figures beside a recount: what is too low is as wrong as what is too high.
+const FIGURES: [&str; 5] = ["rollup", "outcome", "state", "open_due", "cell"];
+
+/// Subjects that are what one fact counts: one that says too much is one effect, however much it says.
+const FACTS: [&str; 3] = ["case_counts", "task_counts", "mediation_counts"];
 
 /// What identity owns and every other service keeps a copy of, by version. One that is behind or ahead, or held by one side alone, is no
 /// effect that happened twice.
@@ -124,7 +125,7 @@ impl Reconciliation {
             _ => return,
         };
         self.facts_lost |= kind == "missing" && comparison.subject.ends_with("_counts");
-        // A figure above a recount that lacks facts did not happen twice for that; it is told as a difference.
+        // A figure beside a recount that lacks facts did not happen twice for that; it is told as a difference.
         if comparison.subject != "cell" || !self.facts_lost {
             self.duplicated_effects += duplicated(comparison.subject, want, have);
         }
@@ -162,7 +163,21 @@ fn empty_effect(value: &str) -> bool {
     !value.is_empty() && value.split(';').all(|part| part.ends_with("=0"))
 }
 
-/// How often an effect stands that should not: numbers above what is expected (of figures: once, if any is), or a thing too many.
+/// Whether a number of a figure counts something, and is no sum of times or grades.
+fn is_count(name: &str) -> bool {
+    let times = name.starts_with("seconds") || name.starts_with("minutes_") || name.ends_with("_days");
+    !times && !name.ends_with("_grades")
+}
+
+/// How far a figure is from its recount: what it counts too much and what it counts too little, added up.
+fn apart(want: &BTreeMap<String, i64>, have: &BTreeMap<String, i64>) -> u64 {
+    let names: BTreeSet<&String> = want.keys().chain(have.keys()).collect();
+    let of = |numbers: &BTreeMap<String, i64>, name: &str| numbers.get(name).copied().unwrap_or(0);
+    names.into_iter().filter(|name| is_count(name)).map(|name| of(want, name).abs_diff(of(have, name))).sum()
+}
+
+/// How often an effect stands that should not: how far a figure is off, numbers above what is expected (of a fact: once, if any
+/// is), or a thing too many.
 fn duplicated(subject: &str, expected: &str, found: &str) -> u64 {
     if COPIED.contains(&subject) {
         return 0;
@@ -177,13 +192,16 @@ fn duplicated(subject: &str, expected: &str, found: &str) -> u64 {
             .collect()
     };
     let (want, have) = (numbers(expected), numbers(found));
+    if FIGURES.contains(&subject) {
+        return apart(&want, &have);
+    }
     if have.is_empty() {
         return u64::from(expected.is_empty() && !found.is_empty());
     }
     // Only what is too much.
     let over: u64 =
         have.iter().map(|(name, n)| (n - want.get(name).copied().unwrap_or(0)).max(0).unsigned_abs()).sum();
-    if FIGURES.contains(&subject) { over.min(1) } else { over }
+    if FACTS.contains(&subject) { over.min(1) } else { over }
 }
 
 #[cfg(test)]
@@ -282,25 +300,32 @@ mod tests {
     }
 
     #[test]
-    fn a_rollup_counts_once_and_only_where_it_is_too_high() {
-        let high =
-            outcome("rollup", &[("u|i|d", "registered=5;closed=3")], &[("u|i|d", "registered=4;closed=5")]);
-        assert_eq!(high.duplicated_effects, 1);
-        let low = outcome("rollup", &[("u|i|d", "registered=5;closed=3")], &[("u|i|d", "registered=4")]);
-        assert_eq!((low.differences.len(), low.duplicated_effects), (1, 0));
+    fn a_rollup_counts_by_how_far_it_is_from_its_recount_whether_too_high_or_too_low() {
+        let off = |expected: &str, found: &str| {
+            let told = outcome("rollup", &[("u|i|d", expected)], &[("u|i|d", found)]);
+            (told.differences.len(), told.duplicated_effects)
+        };
+        assert_eq!(off("registered=5;closed=3", "registered=4;closed=5"), (1, 3));
+        assert_eq!(off("registered=5", "registered=3"), (1, 2));
+        assert_eq!(off("registered=5", "registered=9"), (1, 4));
+        assert_eq!(off("registered=5;closed=3", "registered=4"), (1, 4), "what it lacks is zero");
+        let gone = outcome("rollup", &[("u|i|d", "registered=5;closed=3")], &[]);
+        assert_eq!((gone.differences[0].kind, gone.duplicated_effects), ("missing", 8));
     }
 
     #[test]
-    fn outcomes_states_and_due_times_count_once_too() {
+    fn outcomes_states_and_due_times_by_the_hour_count_so_too() {
         let ended = outcome(
             "outcome",
             &[("u|i", "ended_resolved=2;mode_volunteer=2")],
             &[("u|i", "ended_resolved=3;mode_gov_direct=2")],
         );
-        assert_eq!(ended.duplicated_effects, 1);
+        assert_eq!(ended.duplicated_effects, 5);
         let moved = outcome("state", &[("u|l|closed", "count=2")], &[("u|l|signed", "count=2")]);
         assert_eq!(moved.differences.iter().map(|d| d.kind).collect::<Vec<_>>(), ["missing", "extra"]);
-        assert_eq!(moved.duplicated_effects, 1, "where it is now, not where it is missing");
+        assert_eq!(moved.duplicated_effects, 4, "where it is now and where it is missing");
+        let hour = outcome("open_due", &[("u|l|h", "count=2")], &[("u|l|h", "count=1")]);
+        assert_eq!(hour.duplicated_effects, 1);
         let due = outcome("due", &[("c", "2026-03-02T09:00:00.000000Z")], &[]);
         assert_eq!((due.differences[0].kind, due.duplicated_effects), ("missing", 0));
     }
@@ -312,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_counts_once_where_it_is_above_what_the_facts_count() {
+    fn a_cell_counts_by_how_far_it_is_from_what_the_facts_count_but_for_times_and_grades() {
         let twice = outcome(
             "cell",
             &[("u|counter|l|2026-03-02|i", "callback_valid=1;due=1")],
@@ -321,10 +346,21 @@ mod tests {
         assert_eq!(twice.differences.iter().map(|one| one.kind).collect::<Vec<_>>(), ["differing", "extra"]);
         assert_eq!(twice.duplicated_effects, 2);
         let key = "u|duration|l|2026-03-02|i|work_day|46";
-        let longer = outcome("cell", &[(key, "count=1;seconds=60")], &[(key, "count=2;seconds=86460")]);
-        assert_eq!(longer.duplicated_effects, 1, "seconds are no effects");
-        let lower = outcome("cell", &[(key, "count=2;seconds=86460")], &[(key, "count=1;seconds=60")]);
-        assert_eq!((lower.differences.len(), lower.duplicated_effects), (1, 0));
+        let (one, two) = ("count=1;seconds=60", "count=2;seconds=86460");
+        for (expected, found) in [(one, two), (two, one)] {
+            let off = outcome("cell", &[(key, expected)], &[(key, found)]);
+            assert_eq!((off.differences.len(), off.duplicated_effects), (1, 1), "seconds are no effects");
+        }
+        let sums = [
+            ("callback_graded=1;callback_grades=5", "callback_graded=2;callback_grades=9"),
+            ("overdue_in=1;overdue_in_days=20", "overdue_in=2;overdue_in_days=42"),
+            ("minuted_volunteer=1;minutes_volunteer=30", "minuted_volunteer=2;minutes_volunteer=90"),
+            ("closed=1;seconds_signed=30", "closed=2;seconds_signed=90"),
+        ];
+        for (expected, found) in sums {
+            let off = outcome("cell", &[(key, expected)], &[(key, found)]);
+            assert_eq!(off.duplicated_effects, 1, "{expected} beside {found}");
+        }
     }
 
     #[test]

@@ -153,6 +153,22 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_takes_the_first_messages_of_the_file_and_no_more() {
+        let mut file = tempfile::NamedTempFile::new().expect("a scratch file");
+        let lines = ["路灯不亮,2020-01-03", ",", "垃圾堆积,2020-01-02", "水管漏水,2020-01-01"];
+        write!(file, "subject,time\n{}\n", lines.join("\n")).expect("written");
+        let start = DateTime::from_timestamp(1_800_000_000, 0).expect("an instant");
+        let texts = |limit| -> Vec<String> {
+            let rows = read(file.path(), None, limit, start).expect("rows");
+            rows.into_iter().map(|row| row.text).collect()
+        };
+        assert_eq!(texts(Some(2)), ["垃圾堆积", "路灯不亮"], "a line without a message is none of them");
+        for all in [Some(3), Some(9), None] {
+            assert_eq!(texts(all), ["水管漏水", "垃圾堆积", "路灯不亮"], "{all:?}");
+        }
+    }
+
+    #[test]
     fn a_header_in_another_encoding_is_told_by_the_file() {
         let mut file = tempfile::NamedTempFile::new().expect("a scratch file");
         file.write_all(b"\xc4\xda\xc8\xdd,time\n\xc2\xb7\xb5\xc6,2020-01-02\n").expect("written"); // GBK

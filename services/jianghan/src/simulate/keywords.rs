@@ -80,6 +80,8 @@ pub fn vocabulary() -> Vec<(&'static str, &'static str)> {
 
 #[cfg(test)]
 mod tests {
+    use case_routing::seed;
+
     use super::*;
 
     #[test]
@@ -88,6 +90,14 @@ mod tests {
             SHIPPED.item.iter().filter_map(|item| item.item_code.split('-').next()).collect();
         assert_eq!(categories.len(), 15);
         assert!(vocabulary().len() >= 60);
+    }
+
+    #[test]
+    fn the_shipped_table_speaks_for_items_of_the_shipped_catalogue_only() {
+        let named = SHIPPED.item.iter().map(|item| &item.item_code).chain([&SHIPPED.default_item]);
+        for code in named {
+            assert!(seed::catalogue().items.iter().any(|item| item.item_code == *code), "{code}");
+        }
     }
 
     #[test]

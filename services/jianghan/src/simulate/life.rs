@@ -59,13 +59,8 @@ impl Life {
     pub async fn live(world: Arc<World>, row: Row) -> Result<Ended> {
         world.clock.sleep_until(row.arrival).await;
         let permit = world.awake.clone().acquire_owned().await?;
-        let mut hash = Sha256::new();
-        hash.update(world.seed.to_be_bytes());
-        hash.update(row.number.to_be_bytes());
-        let digest: [u8; 32] = hash.finalize().into();
-        let mut rng = StdRng::from_seed(digest);
-        let draw: u64 = rng.random();
-        let place = &world.actors.places[usize::try_from(draw % world.actors.places.len() as u64)?];
+        let (place, mut rng) = place_of(world.seed, row.number, world.actors.places.len())?;
+        let place = &world.actors.places[place];
         let resident = world.actors.resident(rng.random(), world.residents)?.clone();
         let mut life = Life {
             place: place.unit_id.clone(),
@@ -373,11 +368,49 @@ impl Life {
     }
 }
 
+/// Which of so many places a row is of, and what every other chance of its life is drawn from: both follow from the seed and the row
+/// alone.
+fn place_of(seed: u64, row: u64, places: usize) -> Result<(usize, StdRng)> {
+    let mut hash = Sha256::new();
+    hash.update(seed.to_be_bytes());
+    hash.update(row.to_be_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut rng = StdRng::from_seed(digest);
+    let draw: u64 = rng.random();
+    Ok((usize::try_from(draw % places as u64)?, rng))
+}
+
 /// A refusal because the case has moved on is no failure: the life reads it again.
 pub(super) fn moved_on<T>(result: Rpc<T>) -> Result<()> {
     match result {
         Ok(_) => Ok(()),
         Err(status) if matches!(status.code(), Code::FailedPrecondition | Code::Aborted) => Ok(()),
         Err(status) => Err(status.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_row_is_of_the_same_place_every_time_and_of_another_under_another_seed() {
+        const PLACES: usize = 117;
+        // The place of each of 200 rows, and the next chance.
+        let rows = |seed| -> Vec<(usize, u64)> {
+            let row = |number| {
+                let (place, mut rng) = place_of(seed, number, PLACES).expect("a place");
+                (place, rng.random::<u64>())
+            };
+            (0..200).map(row).collect()
+        };
+        let (one, other) = (rows(7), rows(8));
+        assert_eq!(rows(7), one);
+        let moved = one.iter().zip(&other).filter(|(one, other)| one.0 != other.0 && one.1 != other.1);
+        assert!(moved.count() > 150);
+        let places: BTreeSet<usize> = one.iter().map(|(place, _)| *place).collect();
+        assert!(places.len() > PLACES / 2 && places.iter().all(|place| *place < PLACES), "{places:?}");
     }
 }

@@ -251,6 +251,8 @@ fn sibling(mapping: Option<&Path>, file: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use case_routing::seed;
+
     use super::*;
 
     fn mapper(header: &[&str]) -> (Mapper, csv::StringRecord) {
@@ -293,6 +295,28 @@ mod tests {
         assert_eq!(mapper.item(""), None);
         assert!(mapper.knows("城乡建设") && !mapper.knows(""));
         assert!(mapper.item("没有这一类").is_some() && !mapper.knows("没有这一类"), "as all others");
+    }
+
+    #[test]
+    fn every_category_of_the_shipped_catalogue_is_a_label_for_its_item_of_whatever_fits_no_other() {
+        let (mapper, _) = mapper(&["subject"]);
+        for category in &seed::catalogue().categories {
+            let label = &category.name_zh;
+            assert_eq!(mapper.item(label), Some(category.default_item.as_str()), "{label}");
+        }
+        assert_eq!(mapper.items.len(), 15 + 1, "and one for every other label");
+    }
+
+    #[test]
+    fn every_label_of_the_shipped_mappings_stands_for_an_item_of_the_shipped_catalogue() {
+        for header in ["subject", "complaint_type"] {
+            let (mapper, _) = mapper(&[header]);
+            assert!(mapper.items.len() > 15, "{header}");
+            for (label, code) in &mapper.items {
+                let known = seed::catalogue().items.iter().any(|item| item.item_code == *code);
+                assert!(known, "{label} stands for {code}");
+            }
+        }
     }
 
     #[test]

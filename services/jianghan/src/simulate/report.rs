@@ -61,8 +61,8 @@ pub struct Report {
     /// Acknowledged registrations that are neither terminal nor Closed, or absent in analytics; if one of the two was not told
     /// (`failures`), by the other alone.
     pub lost: u64,
-    /// Active assignments beyond those that a task needs, extra records and facts, facts that count too much, and figures above
-    /// their recount.
+    /// Active assignments beyond those that a task needs, extra records and facts, facts that count too much, and how far figures
+    /// are from their recount.
     pub duplicated_effects: u64,
     /// Things on which two services disagree.
     pub differences: u64,
