@@ -1,5 +1,5 @@
-//! Who tries passwords. Each try costs identity a hash, and only so many wait there for their turn: one client that tried without
-//! end would leave nobody else one. So of one client few are in hand, counted by its address.
+//! Who asks, and who tries passwords. Each try costs identity a hash, and only so many wait there for their turn: one client that tried without
+//! end would leave nobody else one. So of one client few are in hand, counted by its address, and few of them fail.
 
 use std::{
     convert::Infallible,
@@ -14,7 +14,12 @@ use chassis::network::{self, Network};
 use http::{HeaderMap, request::Parts};
 use tonic::Status;
 
-use crate::{App, places::Place, rest::too_many};
+use crate::{
+    App,
+    failures::{Counted, NotTried},
+    places::Place,
+    rest::too_many,
+};
 
 /// Tries in hand at once, of all clients: as many as identity lets wait unless told otherwise (`hashing_queue`).
 pub(crate) const MOST: usize = 512;
@@ -52,6 +57,12 @@ impl Proxies {
         Ok(Self(Some(networks)))
     }
 
+    /// What a connection from there is counted by; nothing where it may be a proxy's, which speaks for everybody.
+    pub(crate) fn connected(&self, peer: IpAddr) -> Option<IpAddr> {
+        // A proxy that tells nobody.
+        self.client(peer, &HeaderMap::new()).map(counted)
+    }
+
     /// Whom a request came from; nothing where that cannot be told.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let Some(proxies) = &self.0 else { return Some(peer).filter(|peer| network::is_public(*peer)) };
@@ -79,42 +90,68 @@ fn address(hop: &str) -> Option<IpAddr> {
     hop.parse().ok().or_else(|| hop.parse().ok().map(|at: SocketAddr| at.ip()))
 }
 
-/// Too many tries of one client are in hand, and went on for longer than the board waits.
-#[derive(Clone, Copy, Debug)]
-pub struct Crowded;
-
-/// Whom a request came from, as far as that can be told.
+/// Whom a request came from, as far as that can be told: what its address counts as.
 #[derive(Clone, Copy, Debug)]
 pub struct Client(Option<IpAddr>);
 
 impl Client {
     /// Of a request.
     pub fn of(app: &App, parts: &Parts) -> Self {
-        let peer = parts.extensions.get::<Peer>();
-        Self(peer.and_then(|peer| app.config.proxies.client(peer.0, &parts.headers)))
+        Self::told(&app.config.proxies, parts)
     }
 
-    /// Room to try a password, held until the answer is there. Who cannot be told from others is not limited.
+    /// Of a request behind these proxies.
+    pub(crate) fn told(proxies: &Proxies, parts: &Parts) -> Self {
+        let peer = parts.extensions.get::<Peer>();
+        Self(peer.and_then(|peer| proxies.client(peer.0, &parts.headers)).map(counted))
+    }
+
+    /// What it is counted by; nothing where it cannot be told from others.
+    pub(crate) fn address(self) -> Option<IpAddr> {
+        self.0
+    }
+
+    /// Room to try a password, at a login where that is told, held until the answer is there. Who cannot be told from others is
+    /// not limited.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when too many of this client's tries are in hand.
-    pub fn tries(self, app: &App) -> Result<Option<Place>, Status> {
-        let Some(address) = self.0 else { return Ok(None) };
-        app.tries.take_as(counted(address)).map(Some).ok_or_else(too_many)
+    /// `RESOURCE_EXHAUSTED` when too many of this client's tries are in hand, or failed.
+    pub fn tries(self, app: &App, login: Option<&str>) -> Result<Try, Status> {
+        let Some(client) = self.0 else { return Ok(Try(None)) };
+        let place = app.tries.take_as(client).ok_or_else(too_many)?;
+        let counted = app.failures.begin(client, login).map_err(|why| match why {
+            NotTried::Crowded => too_many(),
+            NotTried::Failed(retry_after) => chassis::Error::Exhausted { retry_after }.into(),
+        })?;
+        Ok(Try(Some((place, counted))))
     }
 
     /// The same on the board: behind one address there may be a whole office, so a few wait a moment for each other.
     ///
     /// # Errors
-    /// When that takes too long, or too many wait already.
-    pub async fn tries_soon(self, app: &App) -> Result<Option<Place>, Crowded> {
-        let Some(address) = self.0 else { return Ok(None) };
-        let client = counted(address);
-        if let Some(place) = app.tries.take_as(client) {
-            return Ok(Some(place));
+    /// When that takes too long, too many wait already, or too many failed.
+    pub async fn tries_soon(self, app: &App, login: Option<&str>) -> Result<Try, NotTried> {
+        let Some(client) = self.0 else { return Ok(Try(None)) };
+        let place = if let Some(place) = app.tries.take_as(client) {
+            place
+        } else {
+            let _waits = app.tries_waiting.take_as(client).ok_or(NotTried::Crowded)?;
+            app.tries.wait_as(client, PATIENCE).await.ok_or(NotTried::Crowded)?
+        };
+        Ok(Try(Some((place, app.failures.begin(client, login)?))))
+    }
+}
+
+/// A try of a password in hand; of nobody who can be told it is not limited.
+#[derive(Debug)]
+pub struct Try(Option<(Place, Counted)>);
+
+impl Try {
+    /// The password was right or wrong; what is not told so counts for nothing.
+    pub fn ended(self, right: bool) {
+        if let Some((_place, counted)) = self.0 {
+            counted.ended(right);
         }
-        let _waits = app.tries_waiting.take_as(client).ok_or(Crowded)?;
-        app.tries.wait_as(client, PATIENCE).await.map(Some).ok_or(Crowded)
     }
 }
 
@@ -177,6 +214,22 @@ mod tests {
             assert_eq!(client(proxies, "10.244.7.7", forwarded), expected, "{forwarded:?}");
             assert_eq!(client(proxies, "::ffff:10.244.7.7", forwarded), expected, "{forwarded:?}");
         }
+    }
+
+    #[test]
+    fn a_connection_counts_unless_it_may_be_a_proxys() {
+        let connected = |proxies: &str, peer: &str| {
+            let proxies = Proxies::read(|_| Some(proxies.to_owned())).expect("acceptable");
+            proxies.connected(peer.parse().expect("an address")).map(|address| address.to_string())
+        };
+        for inside in ["127.0.0.1", "10.1.2.3", "fd00::1"] {
+            assert_eq!(connected("", inside), None, "{inside}");
+        }
+        assert_eq!(connected("8.8.8.0/24", "8.8.8.8"), None);
+        assert_eq!(connected("", "8.8.8.8"), some("8.8.8.8"));
+        assert_eq!(connected("none", "127.0.0.1"), some("127.0.0.1"));
+        assert_eq!(connected("10.244.0.0/16", "10.1.2.3"), some("10.1.2.3"));
+        assert_eq!(connected("none", "2606:4700:1:2::9"), some("2606:4700:1:2::"));
     }
 
     #[test]

@@ -3,9 +3,11 @@
 
 pub mod asyncapi;
 pub mod board;
+mod bodies;
 mod clients;
 pub mod config;
 pub mod export;
+mod failures;
 mod headers;
 mod listen;
 mod places;
@@ -60,6 +62,8 @@ pub struct App {
     tries: Arc<places::Places>,
     /// Room for those who wait for it.
     tries_waiting: Arc<places::Places>,
+    /// Those that failed.
+    failures: Arc<failures::Failures>,
     /// The OpenAPI document, once somebody has asked for it.
     openapi: OnceLock<Bytes>,
     stopping: CancellationToken,
@@ -98,6 +102,7 @@ impl App {
             rest_waits,
             tries,
             tries_waiting,
+            failures: failures::Failures::new(failures::WINDOW, failures::KEPT),
             openapi: OnceLock::new(),
             stopping,
         }))
@@ -136,6 +141,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(board::routes())
         .fallback(async || *problem::Problem::no_route())
         .method_not_allowed_fallback(async || *problem::Problem::wrong_verb(&[]))
+        .layer(middleware::from_fn_with_state(bodies::Bodies::behind(&app.config.proxies), bodies::bounded))
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn_with_state(app.clone(), headers::secure))
         .layer(middleware::from_fn(headers::observe))
@@ -171,7 +177,8 @@ async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
 /// When the server cannot go on.
 pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let app = App::new(config, stop.clone())?;
-    let server = listen::serve(listener, router(app), listen::Limits::default(), &stop);
+    let proxies = app.config.proxies.clone();
+    let server = listen::serve(listener, router(app), proxies, listen::Limits::default(), &stop);
     let deadline = async {
         stop.cancelled().await;
         tokio::time::sleep(Duration::from_secs(10)).await;

@@ -1,5 +1,5 @@
-//! Places for what waits: so many at once, and of them so many for one person, however often they are signed in, or for one
-//! address. Whom a token names is read and not checked, for it is only counted by: a token that names somebody else is refused by
+//! Places for what waits, is connected or is held: so many at once, and of them so many for one person, however often they are
+//! signed in, or for one address. Whom a token names is read and not checked, for it is only counted by: a token that names somebody else is refused by
 //! the service at once, which makes its place free again. Neither tokens, persons nor addresses are kept, only what a key of this
 //! process makes of them.
 
@@ -45,13 +45,7 @@ impl Places {
     /// A place for whoever this stands for; `None` when there are too many.
     pub fn take_as(self: &Arc<Self>, who: impl Hash) -> Option<Place> {
         let who = self.digest.hash_one(who);
-        let mut taken = self.taken();
-        let own = taken.get(&who).copied().unwrap_or_default();
-        if own >= self.most_of_one || taken.values().sum::<usize>() >= self.most {
-            return None;
-        }
-        taken.insert(who, own + 1);
-        Some(Place { places: self.clone(), who })
+        self.add(who, 1).then(|| Place { places: self.clone(), who, count: 1 })
     }
 
     /// The same; where there are too many, as soon as one leaves, unless that takes too long.
@@ -69,22 +63,45 @@ impl Places {
         tokio::time::timeout(patience, waiting).await.ok()
     }
 
+    /// Whether there was room for so many more.
+    fn add(&self, who: u64, count: usize) -> bool {
+        let mut taken = self.taken();
+        let own = taken.get(&who).copied().unwrap_or_default();
+        if own + count > self.most_of_one || taken.values().sum::<usize>() + count > self.most {
+            return false;
+        }
+        taken.insert(who, own + count);
+        true
+    }
+
     fn taken(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One place, until it is dropped.
+/// One place, or more since it grew, until it is dropped.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
     who: u64,
+    count: usize,
+}
+
+impl Place {
+    /// So many more for the same; whether there was room for them.
+    pub fn grow(&mut self, more: usize) -> bool {
+        let room = self.places.add(self.who, more);
+        if room {
+            self.count += more;
+        }
+        room
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if let Entry::Occupied(mut own) = self.places.taken().entry(self.who) {
-            *own.get_mut() -= 1;
+            *own.get_mut() -= self.count;
             if *own.get() == 0 {
                 own.remove();
             }
@@ -143,6 +160,20 @@ mod tests {
         held.push(waiting.await.expect("one has gone"));
         assert!(places.wait_as("li", Duration::from_millis(1)).await.is_none(), "it takes too long");
         assert!(places.wait_as("wang", Duration::ZERO).await.is_some(), "somebody else");
+    }
+
+    #[test]
+    fn a_place_grows_while_there_is_room_and_is_left_as_a_whole() {
+        let places = Places::new(10, 6);
+        let mut li = places.take_as("li").expect("there is room");
+        assert!(li.grow(5) && !li.grow(1), "not more of one");
+        let mut wang = places.take_as("wang").expect("there is room");
+        assert!(!wang.grow(4) && wang.grow(3), "not more altogether");
+        assert!(places.take_as("zhao").is_none());
+        drop(li);
+        assert!(wang.grow(2));
+        drop(wang);
+        assert!(places.taken().is_empty(), "nothing is kept of who has gone");
     }
 
     #[test]

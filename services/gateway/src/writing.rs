@@ -1,38 +1,46 @@
-//! A connection whose writing has a limit in time: whoever asked and takes nothing of the answer would hold it for ever. What is
-//! taken bit by bit, and a stream that has nothing to say, go on.
+//! A connection whose writing has limits in time: whoever asked and takes nothing of the answer, or a byte now and then, would hold
+//! it for ever. A stream that has nothing to say goes on, and so does one that is taken as it comes, however long it is: the server
+//! asks it for more once what it wrote is taken.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Sleep, sleep};
 
-/// A connection that fails when nothing of what is to be written is taken for so long.
+/// A connection that fails when nothing of what is to be written is taken for so long, or not all of it for longer.
 #[derive(Debug)]
 pub(crate) struct Limited<T> {
     connection: T,
-    limit: Duration,
-    /// While something waits to be taken: until when.
-    until: Option<Pin<Box<Sleep>>>,
+    some: Duration,
+    all: Duration,
+    /// While something waits to be taken: until when some of it.
+    some_until: Option<Pin<Box<Sleep>>>,
+    /// Until when all of it, since it waited first.
+    all_until: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Limited<T> {
-    pub(crate) fn new(connection: T, limit: Duration) -> Self {
-        Self { connection, limit, until: None }
+    pub(crate) fn new(connection: T, some: Duration, all: Duration) -> Self {
+        Self { connection, some, all, some_until: None, all_until: None }
     }
 
     /// What came of writing, or that its time is over.
     fn in_time<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if written.is_ready() {
-            self.until = None;
+            self.some_until = None;
             return written;
         }
-        let limit = self.limit;
-        ready!(self.until.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
+        let (some, all) = (self.some, self.all);
+        let some = self.some_until.get_or_insert_with(|| Box::pin(sleep(some))).as_mut().poll(cx);
+        let all = self.all_until.get_or_insert_with(|| Box::pin(sleep(all))).as_mut().poll(cx);
+        if some.is_pending() && all.is_pending() {
+            return Poll::Pending;
+        }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -55,6 +63,9 @@ impl<T: Write + Unpin> Write for Limited<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.connection).poll_flush(cx);
+        if flushed.is_ready() {
+            self.all_until = None; // asked for when nothing waits any more
+        }
         self.in_time(cx, flushed)
     }
 

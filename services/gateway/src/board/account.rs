@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     extract::{Form, Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use proto::identity::v1::{SignOutRequest, auth_service_client::AuthServiceClient};
@@ -17,7 +17,7 @@ use super::{
     session::{self, Session},
     view::{render, sign_in_for, with_cookies},
 };
-use crate::{App, clients::Client};
+use crate::{App, clients::Client, failures::NotTried};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -51,12 +51,23 @@ pub async fn login(State(app): State<Arc<App>>, Query(wanted): Query<Next>, head
     shown(&app, Lang::of(&headers), "", None, local_or_none(&wanted.next))
 }
 
-/// What the forms say where too many tries of one address are in hand.
-pub(super) fn crowded(lang: Lang) -> &'static str {
-    lang.t(
-        "此刻同一地址的登录较多，请稍后再试。",
-        "Many sign-ins from this address just now: try again in a moment.",
-    )
+/// The form again, with these words, where too many tries of one address are in hand or failed.
+pub(super) fn not_tried(why: NotTried, lang: Lang, shown: impl FnOnce(&'static str) -> Response) -> Response {
+    let said = match why {
+        NotTried::Crowded => lang.t(
+            "此刻同一地址的登录较多，请稍后再试。",
+            "Many sign-ins from this address just now: try again in a moment.",
+        ),
+        NotTried::Failed(_) => lang.t(
+            "此地址输错密码的次数过多，请一刻钟后再试。",
+            "Too many wrong passwords from this address: try again in a quarter of an hour.",
+        ),
+    };
+    let mut page = (StatusCode::TOO_MANY_REQUESTS, shown(said)).into_response();
+    if let NotTried::Failed(left) = why {
+        page.headers_mut().insert(header::RETRY_AFTER, left.as_secs().saturating_add(1).into());
+    }
+    page
 }
 
 /// Fields of the sign-in form.
@@ -82,16 +93,20 @@ pub async fn sign_in(
     let Credentials { login, password, next } = credentials;
     let next = local_or_none(&next);
     // Held until the answer is there.
-    let Ok(_place) = client.tries_soon(&app).await else {
-        let page = shown(&app, lang, &login, Some(crowded(lang)), next);
-        return (StatusCode::TOO_MANY_REQUESTS, page).into_response();
+    let tried = match client.tries_soon(&app, Some(&login)).await {
+        Ok(tried) => tried,
+        Err(why) => return not_tried(why, lang, |said| shown(&app, lang, &login, Some(said), next)),
     };
     match Session::sign_in(&app, login.clone(), password).await {
         Ok(open) => {
+            tried.ended(true);
             let to = if next.is_empty() { "/" } else { next };
             with_cookies(Redirect::to(to).into_response(), open.cookies)
         }
         Err(status) => {
+            if status.code() == tonic::Code::Unauthenticated {
+                tried.ended(false);
+            }
             let (code, failed) = match status.code() {
                 tonic::Code::Unauthenticated | tonic::Code::InvalidArgument => (
                     StatusCode::UNAUTHORIZED,

@@ -31,6 +31,7 @@ use std::{
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     http::header,
     routing::{get, post},
 };
@@ -134,7 +135,11 @@ pub fn routes() -> Router<Arc<App>> {
             get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], JS)),
         )
         .route("/favicon.ico", get(async || ([(header::CONTENT_TYPE, "image/svg+xml")], ICON)))
+        .layer(DefaultBodyLimit::max(MOST_FORM))
 }
+
+/// Largest form, in bytes: a text of 4,000 characters has at most 48,000, as forms write it.
+const MOST_FORM: usize = 64 << 10;
 
 const CSS: &str = include_str!("../../static/board.css");
 const JS: &str = include_str!("../../static/board.js");

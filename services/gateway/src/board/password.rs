@@ -112,11 +112,12 @@ async fn send(
     let mut auth = AuthServiceClient::new(app.channel("identity"));
     let request = session.request(ChangePasswordRequest { request_id, current_password, new_password })?;
     // Held until the answer is there.
-    let Ok(_place) = client.tries_soon(app).await else {
-        let page = shown(reader, "", account::crowded(lang));
-        return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());
+    let tried = match client.tries_soon(app, None).await {
+        Ok(tried) => tried,
+        Err(why) => return Ok(account::not_tried(why, lang, |said| shown(reader, "", said))),
     };
     let Err(status) = auth.change_password(request).await else {
+        tried.ended(true);
         let message = lang.t(
             "密码已修改，您在其他地方的登录已全部退出。",
             "Your password is changed; wherever else you were signed in, you are signed out.",
@@ -126,6 +127,7 @@ async fn send(
     // A wrong password and a session that is over are told alike: which of them it is, another question tells.
     if status.code() == Code::Unauthenticated {
         auth.get_self(session.request(GetSelfRequest {})?).await?;
+        tried.ended(false);
     }
     let Refusal { code, field, message } = refusal(&status, lang).ok_or(status)?;
     Ok((code, shown(reader, field, message)).into_response())

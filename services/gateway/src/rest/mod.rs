@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chassis::pressure::ATTEMPTS_HEADER;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tonic::{client::Grpc, transport::Channel};
 
 use self::{
@@ -64,13 +64,25 @@ async fn call(app: &App, request: Request, route: &mut String) -> Result<Vec<u8>
     // Held until the answer is there.
     let _place = if binding.waits {
         Some(app.rest_waits.take(token(&parts.headers)).ok_or_else(too_many)?)
-    } else if TRY_PASSWORDS.contains(&binding.method.full_name()) {
-        Client::of(app, &parts).tries(app)?
     } else {
         None
     };
-    let answer = unary(app, binding, message, &parts.headers).await?;
-    json::answer(&answer).map_err(|error| {
+    let tried = if TRY_PASSWORDS.contains(&binding.method.full_name()) {
+        let login = message.get_field_by_name("login");
+        let login = login.as_deref().and_then(prost_reflect::Value::as_str);
+        Some(Client::of(app, &parts).tries(app, login)?)
+    } else {
+        None
+    };
+    let answer = unary(app, binding, message, &parts.headers).await;
+    if let Some(tried) = tried {
+        match &answer {
+            Ok(_) => tried.ended(true),
+            Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => tried.ended(false),
+            Err(_) => {}
+        }
+    }
+    json::answer(&answer?).map_err(|error| {
         tracing::error!(rpc.method = binding.method.full_name(), %error, "an answer has no JSON form");
         Problem::internal()
     })

@@ -394,11 +394,17 @@ async fn who_signs_in_on_the_board_waits_a_moment_for_others_of_the_same_address
     let edge = Edge::configured(|config| config.proxies = proxies).await;
     edge.services.answer("SignIn", &tokens(600));
     edge.services.hold("SignIn");
-    let tries = |(path, body): (&str, &'static str)| {
-        let request = edge.post(path).header("origin", &edge.url).body(body);
+    let tries = |(path, body): (&str, &str)| {
+        let request = edge.post(path).header("origin", &edge.url).body(body.to_owned());
         request.header("content-type", "application/x-www-form-urlencoded").send()
     };
-    let eight: Vec<_> = (0..8).map(|_| tokio::spawn(tries(TRIES[0]))).collect();
+    // Each at a login of its own: at one there are fewer.
+    let eight: Vec<_> = (0..8)
+        .map(|n| {
+            let body = format!(r#"{{"login":"li{n}","password":"secret"}}"#);
+            tokio::spawn(tries(("/v1/auth:signIn", &body)))
+        })
+        .collect();
     edge.services.asked("SignIn", 8).await;
     let ninth = tokio::spawn(tries(TRIES[2]));
     // Over REST nobody waits.
@@ -424,4 +430,88 @@ async fn unless_proxies_are_told_who_comes_from_inside_may_be_one_and_is_not_lim
     for waited in waiting {
         assert_eq!(waited.await.expect("it ends").expect("an answer").status(), 200);
     }
+    edge.services.refuse("SignIn", Status::unauthenticated("a valid token is needed"));
+    for _ in 0..12 {
+        assert_eq!(tries().await.expect("an answer").status(), 401);
+    }
+}
+
+/// The bodies of a sign-in over REST and on the board.
+fn signing_in(login: &str) -> [(&'static str, String); 2] {
+    [
+        ("/v1/auth:signIn", serde_json::json!({ "login": login, "password": "wrong" }).to_string()),
+        ("/login", format!("login={login}&password=wrong")),
+    ]
+}
+
+/// The status of a try, after how many seconds to come again, and what is said.
+async fn tried(edge: &Edge, (path, body): (&str, String), from: &str) -> (u16, Option<u64>, String) {
+    let request = edge.post(path).header("origin", &edge.url).header("x-forwarded-for", from).body(body);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let response = request.send().await.expect("an answer");
+    let again = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    (response.status().as_u16(), again, response.text().await.expect("text"))
+}
+
+#[tokio::test]
+async fn one_client_cannot_lock_a_login_with_wrong_passwords() {
+    let proxies = gateway::Proxies::read(|_| Some("127.0.0.1/32".to_owned())).expect("a network");
+    let edge = Edge::configured(|config| config.proxies = proxies).await;
+    edge.services.refuse("SignIn", Status::unauthenticated("a valid token is needed"));
+    for login in ["li", "Li"] {
+        for way in signing_in(login) {
+            assert_eq!(tried(&edge, way, "8.8.8.8").await.0, 401);
+        }
+    }
+    // Identity locks it after the fifth (`MAX_FAILURES`): it is not asked.
+    for way in signing_in("LI") {
+        let (status, again, text) = tried(&edge, way, "1.1.1.1, 8.8.8.8").await;
+        assert!(status == 429 && again.is_some_and(|seconds| (800..=901).contains(&seconds)), "{again:?}");
+        assert!(text.contains("输错密码的次数过多") || text.contains("RESOURCE_EXHAUSTED"), "{text}");
+    }
+    assert_eq!(edge.services.calls("SignIn").len(), 4);
+    let [elsewhere, _] = signing_in("li");
+    assert_eq!(tried(&edge, elsewhere, "9.9.9.9").await.0, 401, "whoever else signs in there");
+    let [other, _] = signing_in("wang");
+    assert_eq!(tried(&edge, other, "8.8.8.8").await.0, 401, "another login");
+    assert_eq!(edge.services.calls("SignIn").len(), 6);
+}
+
+#[tokio::test]
+async fn one_client_sends_ten_wrong_passwords_and_a_right_one_makes_up_for_one() {
+    let proxies = gateway::Proxies::read(|_| Some("none".to_owned())).expect("none");
+    let edge = Edge::configured(|config| config.proxies = proxies).await;
+    edge.services.refuse("SignIn", Status::unavailable("later"));
+    for n in 0..12 {
+        let [way, _] = signing_in(&format!("nobody{n}"));
+        assert_eq!(tried(&edge, way, "").await.0, 503, "it was not tried");
+    }
+    edge.services.refuse("SignIn", Status::unauthenticated("a valid token is needed"));
+    let [first, _] = signing_in("nobody");
+    assert_eq!(tried(&edge, first, "").await.0, 401);
+    edge.services.answer("SignIn", &tokens(600));
+    sign_in(&edge).await;
+    edge.services.refuse("SignIn", Status::unauthenticated("a valid token is needed"));
+    for n in 0..10 {
+        let [way, _] = signing_in(&format!("nobody{n}"));
+        assert_eq!(tried(&edge, way, "").await.0, 401, "{n}");
+    }
+    let asked = edge.services.calls("SignIn").len();
+    for way in signing_in("li").into_iter().chain([TRIES[1]].map(|(path, body)| (path, body.to_owned()))) {
+        let (status, again, _) = tried(&edge, way, "8.8.8.8").await;
+        assert!(status == 429 && again.is_some_and(|seconds| seconds > 800), "{again:?}");
+    }
+    assert_eq!(edge.services.calls("SignIn").len(), asked, "what was refused was asked of nobody");
+    assert!(edge.services.calls("ChangePassword").is_empty());
+}
+
+#[tokio::test]
+async fn a_form_has_an_end_that_the_longest_text_does_not_reach() {
+    let edge = Edge::start().await;
+    edge.services.refuse("SignIn", Status::unauthenticated("a valid token is needed"));
+    let sent = |length: usize| format!("login=li&password={}", "x".repeat(length));
+    // 4,000 characters beyond the first plane, as forms write them.
+    assert_eq!(tried(&edge, ("/login", sent(4_000 * 12)), "").await.0, 401);
+    assert_eq!(tried(&edge, ("/login", sent(64 << 10)), "").await.0, 413);
+    assert_eq!(edge.services.calls("SignIn").len(), 1);
 }
