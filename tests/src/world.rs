@@ -17,7 +17,7 @@ use jianghan::{
     launch::{Launch, Launched, SeedScope, Shape},
     reconcile::{self, Waiting},
     scenario::{Played, Scenario, Stage},
-    simulate::{self, Options, actors::Actors, input, report::Report},
+    simulate::{self, Cast, Options, actors::Actors, input, report::Report},
     suite::{Session, Suite},
 };
 use tokio::{
@@ -26,11 +26,17 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use crate::{otlp::Receiver, wait::PATIENCE};
+use crate::{otlp::Receiver, tables, wait::PATIENCE};
 
 /// Streets whose people can sign in; both have courtyards and doorways.
 pub const STREETS: [&str; 2] = ["420103005", "420103008"];
 const RESIDENTS: u32 = 20;
+
+/// How long whoever looks at what came of requests that were played waits for events under way.
+pub const DRAIN: Duration = Duration::from_secs(300);
+
+/// How often the suite tells its metrics, in milliseconds.
+const METRICS_EVERY: u64 = 2_000;
 
 /// Worlds outlive the runtime that `#[tokio::test]` would make, so all tests of a binary run on this one.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -64,6 +70,8 @@ pub struct World {
     pub launched: Mutex<Launched>,
     /// The same suite as the scenarios see it; holds who commanded what.
     pub stage: Stage,
+    /// The scenarios that came to their end here, each as often as it did.
+    performed: Mutex<Vec<Scenario>>,
     turns: RwLock<()>,
 }
 
@@ -90,7 +98,7 @@ impl World {
         let config = TelemetryConfig {
             log: std::env::var("JIANGHAN_LOG").unwrap_or_else(|_| "warn".into()),
             otlp_endpoint: (shape == Shape::AllInOne).then(|| otlp.endpoint.clone()),
-            metric_interval_ms: 500,
+            metric_interval_ms: METRICS_EVERY,
             ..TelemetryConfig::default()
         };
         std::mem::forget(telemetry::init("jianghan", &config)?); // flushed by intervals; dropping would end it
@@ -111,12 +119,14 @@ impl World {
             config: None,
             environment: vec![
                 own("OTEL_EXPORTER_OTLP_ENDPOINT", &otlp.endpoint),
-                own("JIANGHAN_METRIC_INTERVAL_MS", "500"),
+                own("JIANGHAN_METRIC_INTERVAL_MS", &METRICS_EVERY.to_string()),
                 own("JIANGHAN_LOG", "info"),
                 own("JIANGHAN_BUS_GROUPS", &groups),
                 own("JIANGHAN_SPINE_RETRY_FIRST_MS", "20"), // what is poisoned is dead in seconds, not in minutes
                 own("JIANGHAN_WEBHOOK_LOOPBACK", "true"),   // other systems listen on this machine
                 own("JIANGHAN_WEBHOOK_RETRY_FIRST_MS", "50"),
+                own("JIANGHAN_WEBHOOK_TIMEOUT_MS", "2000"), // some hang, and senders are killed
+                own("JIANGHAN_WEBHOOK_NOTING_MS", "3000"),
             ],
         };
         let launched = launch.start(|_| ()).await?;
@@ -133,6 +143,7 @@ impl World {
             dir,
             launched: Mutex::new(launched),
             stage,
+            performed: Mutex::default(),
             turns: RwLock::new(()),
         };
         world.to_the_next_morning().await?;
@@ -165,8 +176,15 @@ impl World {
         let played = scenario.play(&self.stage, |step| tracing::debug!("{}", step.line())).await;
         assert!(played.failed.is_none(), "{}: {}", played.scenario, played.failed.unwrap_or_default());
         assert!(played.steps.len() > 5 && played.steps.iter().all(|step| step.ok), "{played:#?}");
+        assert!(played.steps.iter().any(|step| !step.commands.is_empty()), "{played:#?}");
         assert!(!played.shown.is_empty(), "{} shows nothing on the board", played.scenario);
+        self.performed.lock().await.push(scenario);
         played
+    }
+
+    /// How often a scenario came to its end here.
+    pub async fn performances(&self, scenario: Scenario) -> usize {
+        self.performed.lock().await.iter().filter(|known| **known == scenario).count()
     }
 
     /// A plain channel to a service, for calls made from descriptors.
@@ -207,30 +225,49 @@ impl World {
         assert!(outcome.compared["case"] > 0, "there was nothing to compare");
     }
 
-    /// Plays made-up requests to their end.
-    pub async fn plays(&self, requests: u64, seed: u64) -> Result<Report> {
-        self.plays_and_waits(requests, seed, Duration::from_secs(300)).await
-    }
-
-    /// The same; waits so long, at the end, for events under way.
-    pub async fn plays_and_waits(&self, requests: u64, seed: u64, drain: Duration) -> Result<Report> {
-        self.only_plays(requests, seed, drain).await?.report().await.map(|(report, _)| report)
+    /// Everybody who can sign in, and has not yet.
+    pub async fn cast(&self) -> Result<Cast> {
+        let accounts = self.launched.lock().await.accounts.clone();
+        Cast::load(&accounts, PATIENCE).await
     }
 
     /// Plays made-up requests to their end and leaves it to the caller to look at what came of them, which will wait so long
     /// for events under way.
     pub async fn only_plays(&self, requests: u64, seed: u64, drain: Duration) -> Result<simulate::Played> {
-        let accounts = self.launched.lock().await.accounts.clone();
-        let options = Options {
-            seed,
-            concurrency: 8,
-            patience: Duration::from_secs(180),
-            residents: u64::from(RESIDENTS),
-            progress: false,
-            drain,
-        };
-        simulate::play(&accounts, &options, |start| Ok(input::synthetic(requests, seed, start))).await
+        plays(&self.cast().await?, requests, seed, drain).await
     }
+
+    /// The same, and reports.
+    pub async fn plays_and_waits(&self, requests: u64, seed: u64, drain: Duration) -> Result<Report> {
+        self.only_plays(requests, seed, drain).await?.report().await.map(|(report, _)| report)
+    }
+
+    /// Whether all is well after so many requests were played: each was acknowledged and came to its end, nothing was lost or happened
+    /// twice, and all services tell the same story.
+    pub async fn is_well_after(&self, played: simulate::Played, requests: u64) {
+        let (report, outcome) = played.report().await.expect("a report");
+        for stuck in &report.stuck {
+            println!("{stuck}\n{}", tables::how_far(self, stuck).await);
+        }
+        assert_eq!(report.registered, requests, "{}", report.table());
+        assert_eq!((report.lost, report.duplicated_effects), (0, 0), "{}", report.table());
+        assert!(outcome.differences.is_empty(), "{:#?}", outcome.differences);
+        assert!(report.is_clean(), "{}", report.table());
+        assert!(outcome.compared["case"] > 0, "there was nothing to compare");
+    }
+}
+
+/// A cast plays made-up requests to their end, as [`World::only_plays`] has them played.
+pub async fn plays(cast: &Cast, requests: u64, seed: u64, drain: Duration) -> Result<simulate::Played> {
+    let options = Options {
+        seed,
+        concurrency: 8,
+        patience: PATIENCE,
+        residents: u64::from(RESIDENTS),
+        progress: false,
+        drain,
+    };
+    simulate::play(cast, &options, |start| Ok(input::synthetic(requests, seed, start))).await
 }
 
 /// The operator's binary beside the program that runs or, as test binaries lie in a folder of their own, in the folder above; and a

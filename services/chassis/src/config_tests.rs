@@ -49,6 +49,8 @@ fn the_environment_goes_over_the_file_and_the_file_over_defaults() {
         ("JIANGHAN_ALLOW_TIME_TRAVEL", "true"),
         ("JIANGHAN_LOG_FORMAT", "json"),
         ("JIANGHAN_HASHING_THREADS", "3"),
+        ("JIANGHAN_WEBHOOK_TIMEOUT_MS", "4000"),
+        ("JIANGHAN_WEBHOOK_NOTING_MS", "5000"),
     ];
     let config = with(file, &vars).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:9");
@@ -59,6 +61,8 @@ fn the_environment_goes_over_the_file_and_the_file_over_defaults() {
     assert!(config.allow_time_travel);
     assert_eq!(config.telemetry.log_format, LogFormat::Json);
     assert_eq!(config.services["identity"]["hashing_threads"], Value::Integer(3));
+    let webhook = &config.services["case-routing"]["webhook"];
+    assert_eq!((&webhook["timeout_ms"], &webhook["noting_ms"]), (&Value::from(4_000), &Value::from(5_000)));
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn an_event_that_still_waits_keeps_no_suite_from_starting_and_no_simulation_from
         let analytics = Tables::of(world, "analytics").await.expect("the database");
         analytics.forge(HELD, &[&id]).await;
         let waiting = reconcile::taken_in(&world.patient, &world.operator, PATIENCE).await;
-        let report = world.plays_and_waits(3, 77, Duration::from_secs(10)).await;
+        let report = world.plays_and_waits(3, 77, Duration::from_secs(4)).await;
         analytics.forge("DELETE FROM parked_events WHERE event_id = $1", &[&id]).await;
         let (waiting, report) = (waiting.expect("a start waits for none"), report.expect("a report"));
         assert_eq!((waiting.parked, waiting.behind_dead, waiting.dead), (1, 0, 0), "{waiting}");

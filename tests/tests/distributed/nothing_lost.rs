@@ -6,38 +6,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chassis::crash::SEAMS;
 use jianghan::suite::SERVICES;
-use tests::{World, eventually, run, tables};
+use tests::{
+    World, eventually, run,
+    world::{DRAIN, plays},
+};
 
-/// Plays requests, round after round, for as long as `disturb` does its worst; then checks that every acknowledged one
-/// came to its end.
+/// Requests of a round: few, so that the last one is soon over.
+const ROUND: u64 = 20;
+
+/// Plays at least so many requests, round after round and nothing between them, for as long as `disturb` does its worst; then
+/// checks that every acknowledged one came to its end.
 async fn survives(world: &World, requests: u64, seed: u64, disturb: impl AsyncFnOnce(&World)) {
     let over = AtomicBool::new(false);
     let load = async {
-        let mut reports = Vec::new();
-        for round in 0.. {
-            reports.push(world.plays(requests, seed + 100 * round).await.expect("the requests are played"));
-            if over.load(Ordering::Relaxed) {
-                break;
-            }
+        // They sign in once, not in every round.
+        let cast = world.cast().await.expect("everybody is known");
+        let play = async |round: u64| {
+            plays(&cast, ROUND, seed + 100 * round, DRAIN).await.expect("the requests are played")
+        };
+        let (mut played, mut rounds) = (play(0).await, 1);
+        while !over.load(Ordering::Relaxed) || rounds * ROUND < requests {
+            played = played.and(play(rounds).await);
+            rounds += 1;
         }
-        reports
+        (played, rounds * ROUND)
     };
-    let (reports, ()) = tokio::join!(load, async {
+    let ((played, requests), ()) = tokio::join!(load, async {
         // Load first, so that something is in hand when it happens.
         let before = world.registered().await;
         eventually("load", async || (world.registered().await > before + 3).then_some(())).await;
         disturb(world).await;
         over.store(true, Ordering::Relaxed);
     });
-    for report in reports {
-        for stuck in &report.stuck {
-            println!("{stuck}\n{}", tables::how_far(world, stuck).await);
-        }
-        assert_eq!(report.registered, requests, "{}", report.table());
-        assert_eq!((report.lost, report.duplicated_effects), (0, 0), "{}", report.table());
-        assert!(report.is_clean(), "{}", report.table());
-    }
-    world.is_consistent().await;
+    world.is_well_after(played, requests).await;
     world.consumes_every_group().await;
 }
 

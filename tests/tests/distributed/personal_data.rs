@@ -207,6 +207,7 @@ fn canaries_are_found_nowhere_in_clear() {
         let _turn = world.alone().await;
         let listener = Listener::start(world).await;
         let trace = new_id().simple().to_string();
+        world.otlp.forget(); // nobody has told what is looked for before
         let window = world.window(COMMUNITY);
         somebody_is_known(world, &window, &trace).await;
         let case_id = somebody_writes(world, &window, &trace).await;

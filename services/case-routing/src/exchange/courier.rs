@@ -170,7 +170,8 @@ impl Courier {
             in_hand.iter().map(|(system, count)| (system.clone(), *count)).collect();
         let token = new_id();
         // Long enough for a delivery that takes all its time, and for noting its outcome.
-        let lease = TimeDelta::milliseconds(i64::try_from(self.config.timeout_ms).unwrap_or(60_000) + 20_000);
+        let lease = self.config.timeout_ms.saturating_add(self.config.noting_ms);
+        let lease = TimeDelta::milliseconds(i64::try_from(lease).unwrap_or(80_000));
         let now = self.clock.real_now();
         let claimed = self
             .db

@@ -29,6 +29,8 @@ pub struct WebhookConfig {
     pub poll_ms: u64,
     /// Longest time of one delivery, in milliseconds.
     pub timeout_ms: u64,
+    /// Time after the longest delivery in which its outcome is to be noted, in milliseconds: then the next sender takes the ticket up.
+    pub noting_ms: u64,
     /// Wait after the first failure, in milliseconds; it doubles, less a random part.
     pub retry_first_ms: i64,
     /// Longest wait, in milliseconds.
@@ -49,6 +51,7 @@ impl Default for WebhookConfig {
             ca_file: String::new(),
             poll_ms: 1_000,
             timeout_ms: 10_000,
+            noting_ms: 20_000,
             retry_first_ms: 5_000,
             retry_max_ms: 3_600_000,
             attempts: 12,

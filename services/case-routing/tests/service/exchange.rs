@@ -26,7 +26,7 @@ pub struct World {
 
 impl World {
     pub async fn start(endpoint: &str, direction: pb::ExchangeDirection) -> Self {
-        Self::of(District::start().await, endpoint, direction).await
+        Self::of(District::with("webhook", webhook(5_000)).await, endpoint, direction).await
     }
 
     pub async fn of(d: District, endpoint: &str, direction: pb::ExchangeDirection) -> Self {

@@ -23,7 +23,7 @@ use tonic::Code;
 
 use crate::{
     exchange::{CODE, World},
-    support::request_id,
+    support::{District, request_id, webhook},
 };
 
 /// What arrived, each change once, in the order of first arrival: number and state.
@@ -256,6 +256,24 @@ async fn a_delivery_that_was_cut_off_is_made_again_by_the_next_sender() {
     assert_eq!(received[0].header("webhook-id"), received[1].header("webhook-id"));
     assert_eq!(heard(&received).len(), 4);
     another.stop().await.unwrap();
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_delivery_is_left_alone_for_as_long_as_it_may_take_and_be_noted() {
+    let (release, held) = watch::channel(false);
+    let http = TestHttp::start(move |_| Reply::Held(held.clone(), 200)).await;
+    let mut patient = webhook(30_000);
+    patient.insert("noting_ms".to_owned(), 90_000.into());
+    let d = District::with("webhook", patient).await;
+    let world = World::of(d, &http.url("/"), pb::ExchangeDirection::In).await.with_mapping().await;
+    world.pushes(world.ticket("WH-1")).await.unwrap();
+    world.d.service.wait_for("it is being sent", async || !http.received().is_empty()).await;
+    let left = "SELECT count(*) AS n FROM external_tickets WHERE in_hand \
+         AND due_at BETWEEN now() + interval '100 seconds' AND now() + interval '121 seconds'";
+    assert_eq!(world.count(left).await, 1);
+    release.send_replace(true);
+    synced(&world).await;
     world.d.service.stop().await;
 }
 

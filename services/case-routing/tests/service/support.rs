@@ -67,12 +67,18 @@ impl District {
         Self::start_at(Clock::fixed(monday()), |_| {}, setting, value.into()).await
     }
 
+    /// The same, at an instant.
+    pub async fn at_with(clock: Clock, setting: &str, value: impl Into<toml::Value>) -> Self {
+        Self::start_at(clock, |_| {}, setting, value.into()).await
+    }
+
     /// With another topology, and a setting of the service.
     pub async fn start_with(change: impl FnOnce(&mut Changes), setting: &str, value: i64) -> Self {
         Self::start_at(Clock::fixed(monday()), change, setting, value.into()).await
     }
 
-    /// All of it. Notices signed by the key of [`signer`] count.
+    /// All of it. Notices signed by the key of [`signer`] count. Other systems are told at once only by [`webhook`]: most tests have
+    /// none, and need no courier that looks all the time.
     async fn start_at(
         clock: Clock,
         change: impl FnOnce(&mut Changes),
@@ -162,11 +168,8 @@ impl District {
         };
         change(&mut topology);
         let key = signer().public().to_string();
-        let own = toml::Table::from_iter([
-            ("calendar_key".to_owned(), key.into()),
-            ("webhook".to_owned(), webhook(5_000).into()),
-            (setting.to_owned(), value),
-        ]);
+        let own =
+            toml::Table::from_iter([("calendar_key".to_owned(), key.into()), (setting.to_owned(), value)]);
         let configure =
             move |config: &mut ServiceConfig| drop(config.services.insert(App::NAME.to_owned(), own));
         let service =

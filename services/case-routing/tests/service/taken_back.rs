@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use crate::{
     exchange::{CODE, World},
     exchange_reports::{referred, report, says, shown, steps},
-    support::{District, ITEM, monday, request_id},
+    support::{District, ITEM, monday, request_id, webhook},
 };
 
 /// 火情处置, which goes to 119.
@@ -267,8 +267,8 @@ async fn a_referral_that_waits_for_a_day_because_its_system_is_paused_is_somebod
 #[tokio::test]
 async fn while_real_time_is_wrong_nobody_is_reminded_and_nothing_is_forgotten() {
     let clock = Clock::fixed(monday()).ahead_by(Duration::from_secs(90));
-    let world = World::of(District::at(clock).await, "", pb::ExchangeDirection::Both).await;
-    let world = world.with_mapping().await;
+    let d = District::at_with(clock, "webhook", webhook(5_000)).await;
+    let world = World::of(d, "", pb::ExchangeDirection::Both).await.with_mapping().await;
     assert!(world.d.service.clock().is_astray());
     let ticket = referred(&world).await;
     world.pushes(world.ticket("WH-1")).await.unwrap();
@@ -288,8 +288,8 @@ async fn while_real_time_is_wrong_nobody_is_reminded_and_nothing_is_forgotten() 
 async fn while_real_time_is_wrong_nothing_is_posted_that_another_replica_may_have_in_hand() {
     let http = TestHttp::start(|_| Reply::status(200)).await;
     let clock = Clock::fixed(monday()).ahead_by(Duration::from_secs(90));
-    let world = World::of(District::at(clock).await, &http.url("/"), pb::ExchangeDirection::Out).await;
-    let world = world.with_mapping().await;
+    let d = District::at_with(clock, "webhook", webhook(5_000)).await;
+    let world = World::of(d, &http.url("/"), pb::ExchangeDirection::Out).await.with_mapping().await;
     let ticket = referred(&world).await;
     let posted = async || !http.received().is_empty();
     let waited = tokio::time::timeout(Duration::from_secs(1), world.d.service.wait_for("a post", posted));

@@ -25,6 +25,8 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("JIANGHAN_WEBHOOK_LOOPBACK", "services.case-routing.webhook.loopback", Form::Flag),
     ("JIANGHAN_WEBHOOK_CA_FILE", "services.case-routing.webhook.ca_file", Form::Text),
     ("JIANGHAN_WEBHOOK_RETRY_FIRST_MS", "services.case-routing.webhook.retry_first_ms", Form::Whole),
+    ("JIANGHAN_WEBHOOK_TIMEOUT_MS", "services.case-routing.webhook.timeout_ms", Form::Whole),
+    ("JIANGHAN_WEBHOOK_NOTING_MS", "services.case-routing.webhook.noting_ms", Form::Whole),
     ("JIANGHAN_DATABASE_URL", "database.url", Form::Secret),
     ("JIANGHAN_DATABASE_MAX_CONNECTIONS", "database.max_connections", Form::Whole),
     ("JIANGHAN_AMQP_URL", "bus.amqp_url", Form::Secret),

@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use chassis::{
@@ -19,6 +20,7 @@ use chassis::{
     crypto::Crypto,
     db::{Db, Setup},
     embedded::postgres::{self, Postgres},
+    inbox::RunnerConfig,
     outbox::{GateConfig, RelayConfig},
     pressure::PressureConfig,
 };
@@ -56,7 +58,9 @@ async fn child() {
     };
     let config = RelayConfig { take_over: true, ..RelayConfig::default() };
     let relay = run_relay(&producer, bus.clone(), config);
-    let runner = run_ledger(&ledger, bus.clone(), Arc::default());
+    // The groups of the child before, which gave nothing back, are waited for no longer than that.
+    let quick = RunnerConfig { lease: Duration::from_millis(300), ..quick() };
+    let runner = run_ledger_with(&ledger, bus.clone(), Arc::default(), quick);
     let executor = executor(&producer);
     // Under the same request ids each time: what was done before is only answered again. Who is to be aborted goes back three
     // versions from the last that every counter has, and the last child, which is not, to the beginning.

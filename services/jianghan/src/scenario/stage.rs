@@ -126,8 +126,9 @@ pub(super) enum Look<T> {
 /// Mornings after which nothing is expected any more: some working days, the longest holidays between them.
 const MOST_MORNINGS: u32 = 40;
 
-/// How long the services are given in a morning for what may be due or not. A jump of time they notice at once.
-const A_LITTLE: Duration = Duration::from_secs(2);
+/// How long the services are given in a morning for what may be due or not. A jump of time they notice at once, and what is missed
+/// is seen the morning after.
+const A_LITTLE: Duration = Duration::from_millis(500);
 
 /// Nine o'clock of a day in Wuhan.
 fn nine(day: NaiveDate) -> Result<DateTime<Utc>> {

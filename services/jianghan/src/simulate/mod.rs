@@ -33,7 +33,7 @@ use self::{
 };
 use crate::{
     reconcile::Reconciliation,
-    suite::{AccountsFile, Session, Suite},
+    suite::{AccountsFile, Addresses, Session, Suite},
 };
 
 /// How a simulation is played.
@@ -69,7 +69,7 @@ impl Default for Options {
 /// What all lives share.
 pub struct World {
     pub(crate) suite: Suite,
-    pub(crate) actors: Actors,
+    pub(crate) actors: Arc<Actors>,
     pub(crate) clock: Arc<DomainClock>,
     pub(crate) awake: Arc<Semaphore>,
     pub(crate) seed: u64,
@@ -93,6 +93,25 @@ pub fn operator(suite: &Suite, file: &AccountsFile) -> Result<Arc<Session>> {
     Ok(Session::new(suite, account.context("the accounts file holds no it_operator")?.clone()))
 }
 
+/// Who plays, and where.
+pub struct Cast {
+    suite: Suite,
+    operator: Arc<Session>,
+    actors: Arc<Actors>,
+    addresses: Addresses,
+}
+
+impl Cast {
+    /// Everybody whom an accounts file names, none of whom has signed in yet; whoever does stays so from one run to the next. Calls to
+    /// a service that is away are repeated for so long.
+    pub async fn load(file: &AccountsFile, patience: Duration) -> Result<Self> {
+        let suite = Suite::patient(&file.addresses, patience)?;
+        let operator = operator(&suite, file)?;
+        let actors = Arc::new(Actors::load(&suite, file).await?);
+        Ok(Self { suite, operator, actors, addresses: file.addresses.clone() })
+    }
+}
+
 /// What has been played, before anybody looked at what came of it.
 pub struct Played {
     suite: Suite,
@@ -101,6 +120,11 @@ pub struct Played {
 }
 
 impl Played {
+    /// Together with what was played after it: both are looked at as one run.
+    pub fn and(self, later: Self) -> Self {
+        Self { run: self.run.and(later.run), ..self }
+    }
+
     /// Drains, reconciles and reports.
     pub async fn report(self) -> Result<(Report, Reconciliation)> {
         report::make(&self.suite, &self.operator, self.run).await
@@ -113,28 +137,26 @@ pub async fn run(
     options: &Options,
     rows: impl FnOnce(chrono::DateTime<chrono::Utc>) -> Result<Vec<Row>>,
 ) -> Result<(Report, Reconciliation)> {
-    play(file, options, rows).await?.report().await
+    play(&Cast::load(file, options.patience).await?, options, rows).await?.report().await
 }
 
 /// Plays the rows that `rows` makes from the domain's now, each to its end.
 pub async fn play(
-    file: &AccountsFile,
+    cast: &Cast,
     options: &Options,
     rows: impl FnOnce(chrono::DateTime<chrono::Utc>) -> Result<Vec<Row>>,
 ) -> Result<Played> {
-    let suite = Suite::patient(&file.addresses, options.patience)?;
-    let operator = operator(&suite, file)?;
-    let actors = Actors::load(&suite, file).await?;
-    let clock = DomainClock::start(&suite, operator.clone()).await?;
+    let Cast { suite, operator, actors, addresses } = cast;
+    let clock = DomainClock::start(suite, operator.clone()).await?;
     let started = clock.now();
     let rows = rows(started)?;
     clock.step_by(step(&rows));
-    let before = Counters::read(&suite, &operator).await?;
+    let before = Counters::read(suite, operator).await?;
     let bar = if options.progress { ProgressBar::new(rows.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("  {bar:40} {pos}/{len} 件 cases  {elapsed}  {per_sec}")?);
     let world = Arc::new(World {
         suite: suite.clone(),
-        actors,
+        actors: actors.clone(),
         clock: clock.clone(),
         awake: Arc::new(Semaphore::new(options.concurrency.max(1))),
         seed: options.seed,
@@ -176,11 +198,6 @@ pub async fn play(
     driver.abort();
     world.bar.finish_and_clear();
     let wall = wall.elapsed();
-    let unplayed = stuck.len();
-    stuck.truncate(20);
-    if unplayed > stuck.len() {
-        stuck.push(format!("… and {} more", unplayed - stuck.len()));
-    }
     let acknowledged =
         std::mem::take(&mut *world.acknowledged.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     let run = Run {
@@ -190,10 +207,10 @@ pub async fn play(
         wall,
         domain: clock.now() - started,
         before,
-        addresses: file.addresses.clone(),
+        addresses: addresses.clone(),
         drain: options.drain,
     };
-    Ok(Played { suite, operator, run })
+    Ok(Played { suite: suite.clone(), operator: operator.clone(), run })
 }
 
 /// How far the clock may overshoot a wake-up: ten minutes for a day, up to four hours for years, so that a long file takes

@@ -152,6 +152,7 @@ fn is_here(url: &Url) -> bool {
 pub struct Run {
     pub acknowledged: BTreeSet<String>,
     pub ended: Vec<Ended>,
+    /// Why each life was not played to its end that was not.
     pub stuck: Vec<String>,
     pub wall: Duration,
     pub domain: chrono::Duration,
@@ -160,6 +161,29 @@ pub struct Run {
     pub addresses: Addresses,
     /// How long to wait for events under way.
     pub drain: Duration,
+}
+
+impl Run {
+    /// With a run that began when this one had ended: counters count from the beginning of the first.
+    pub fn and(mut self, later: Self) -> Self {
+        let Self { acknowledged, ended, stuck, wall, domain, before: _, addresses: _, drain: _ } = later;
+        self.acknowledged.extend(acknowledged);
+        self.ended.extend(ended);
+        self.stuck.extend(stuck);
+        self.wall += wall;
+        self.domain += domain;
+        self
+    }
+}
+
+/// The first of those that got stuck, and how many more there are.
+fn brief(mut stuck: Vec<String>) -> Vec<String> {
+    let more = stuck.len().saturating_sub(20);
+    stuck.truncate(20);
+    if more > 0 {
+        stuck.push(format!("… and {more} more"));
+    }
+    stuck
 }
 
 /// Drains, reconciles and counts. What does not drain, and what cannot be asked or compared, is told in the report, which is
@@ -219,7 +243,7 @@ pub async fn make(
         rss_mb: round(after.resident(&run.addresses) as f64 / 1e6),
         wall_seconds: round(wall_seconds),
         domain_days: round(run.domain.num_minutes() as f64 / 1440.0),
-        stuck: run.stuck,
+        stuck: brief(run.stuck),
     };
     Ok((report, outcome))
 }

@@ -115,21 +115,50 @@ fn a_case_is_lost_by_what_was_told_and_not_for_want_of_it() {
     assert_eq!(Fates::of(&acknowledged, None, None), Fates::default());
 }
 
-#[tokio::test]
-async fn a_run_is_reported_though_nobody_answers_any_more() {
-    let addresses = Addresses::all_at(fake::NOWHERE);
-    let suite = Suite::patient(&addresses, Duration::from_secs(1)).expect("addresses");
-    let operator = Session::new(&suite, Account::stranger("it_operator"));
-    let run = Run {
-        acknowledged: ["a", "b"].map(str::to_owned).into(),
-        ended: Vec::new(),
-        stuck: Vec::new(),
+/// Two requests, and what identity had published before.
+fn run(acknowledged: [&str; 2], published: i64) -> Run {
+    let ended = Ended {
+        case_id: acknowledged[0].to_owned(),
+        state: CaseState::Closed,
+        active: Duration::from_secs(1),
+        domain: chrono::Duration::hours(1),
+    };
+    Run {
+        acknowledged: acknowledged.map(str::to_owned).into(),
+        ended: vec![ended],
+        stuck: vec![format!("case {}", acknowledged[1])],
         wall: Duration::from_secs(7_200),
         domain: chrono::Duration::days(1),
-        before: counters(&[("identity", 1, 10, 0)]),
-        addresses,
+        before: counters(&[("identity", 1, published, 0)]),
+        addresses: Addresses::all_at(fake::NOWHERE),
         drain: Duration::ZERO,
-    };
+    }
+}
+
+#[test]
+fn a_run_and_the_one_after_it_are_counted_as_one() {
+    let both = run(["a", "b"], 10).and(run(["c", "d"], 20));
+    assert_eq!(both.acknowledged, BTreeSet::from(["a", "b", "c", "d"].map(str::to_owned)));
+    let ended: Vec<_> = both.ended.iter().map(|life| life.case_id.as_str()).collect();
+    assert_eq!((ended, both.stuck), (vec!["a", "c"], vec!["case b".to_owned(), "case d".to_owned()]));
+    assert_eq!((both.wall, both.domain), (Duration::from_secs(14_400), chrono::Duration::days(2)));
+    let done = counters(&[("identity", 1, 25, 0)]).since(&both.before);
+    assert_eq!((done.published, done.restarted), (15, Vec::new()), "since the first began");
+}
+
+#[test]
+fn of_many_that_got_stuck_the_first_are_told() {
+    let stuck = |count: usize| (0..count).map(|n| format!("case {n}")).collect::<Vec<_>>();
+    assert_eq!(brief(stuck(20)), stuck(20));
+    let told = brief(stuck(23));
+    assert_eq!((told.len(), told[20].as_str()), (21, "… and 3 more"));
+}
+
+#[tokio::test]
+async fn a_run_is_reported_though_nobody_answers_any_more() {
+    let run = Run { stuck: Vec::new(), ..run(["a", "b"], 10) };
+    let suite = Suite::patient(&run.addresses, Duration::from_secs(1)).expect("addresses");
+    let operator = Session::new(&suite, Account::stranger("it_operator"));
     let (report, outcome) = make(&suite, &operator, run).await.expect("a report all the same");
     assert_eq!((report.registered, report.lost), (2, 0), "nothing is known to be lost");
     let (first, others) = outcome.failures.split_first().expect("nothing could be compared");
