@@ -35,6 +35,21 @@ say_little_room() {
     done
 }
 
+# step NAME COMMAND…: runs it, says how it went, counts it and goes on.
+passed=0 failed=()
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    say "== $name"
+    if "$@"; then
+        passed=$((passed + 1))
+        say "== $name: passed in $((SECONDS - start)) s"
+    else
+        failed+=("$name")
+        say "== $name: FAILED after $((SECONDS - start)) s"
+    fi
+}
+
 have() { command -v "$1" >/dev/null 2>&1; }
 is_root() { [ "$(id -u)" -eq 0 ]; }
 packaged() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]; }

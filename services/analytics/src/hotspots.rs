@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use calendar::local_day;
 use chassis::{
     Clock, Error, Result, Timestamp,
-    clock::new_id,
+    clock::{new_id, rest},
     db::{Db, Tx},
     event::Emit,
     topology::{Shared, Topology, UnitKind},
@@ -59,9 +59,8 @@ pub struct Look {
 /// Runs until stopped.
 pub async fn run(db: Db, clock: Clock, topology: Arc<Shared>, stop: CancellationToken) -> Result<(), Error> {
     let mut looked = None;
+    let mut jumps = clock.jumps();
     loop {
-        let mut jumps = clock.jumps();
-        jumps.mark_unchanged();
         let pause = match nightly(&db, &clock, &topology, &mut looked).await {
             Ok(()) => EVERY,
             Err(error) => {
@@ -69,10 +68,8 @@ pub async fn run(db: Db, clock: Clock, topology: Arc<Shared>, stop: Cancellation
                 AGAIN
             }
         };
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(pause) => {}
-            _ = jumps.changed() => {}
+        if !rest(&mut jumps, pause, &stop).await {
+            return Ok(());
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chassis::{Clock, Error, Result, db::Db};
+use chassis::{Clock, Error, Result, clock::rest, db::Db};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{partitions, stock};
@@ -16,9 +16,8 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Runs until stopped. What fails is tried again: events find room in the default partition meanwhile.
 pub async fn run(db: Db, clock: Clock, stop: CancellationToken) -> Result<(), Error> {
+    let mut jumps = clock.jumps();
     loop {
-        let mut jumps = clock.jumps();
-        jumps.mark_unchanged();
         let pause = match keep_all(&db, &clock).await {
             Ok(()) => EVERY,
             Err(error) => {
@@ -26,10 +25,8 @@ pub async fn run(db: Db, clock: Clock, stop: CancellationToken) -> Result<(), Er
                 AGAIN
             }
         };
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(pause) => {}
-            _ = jumps.changed() => {}
+        if !rest(&mut jumps, pause, &stop).await {
+            return Ok(());
         }
     }
 }

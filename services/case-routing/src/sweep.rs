@@ -3,7 +3,7 @@
 
 use std::{fmt::Display, future::Future, sync::OnceLock, time::Duration};
 
-use chassis::{Clock, Result};
+use chassis::{Clock, Result, clock::rest};
 use tokio_util::sync::CancellationToken;
 
 /// As many in one transaction.
@@ -83,16 +83,13 @@ pub async fn until<S: Sweep>(
 ) -> Result<()> {
     let mut jumps = clock.jumps();
     loop {
-        jumps.mark_unchanged();
         if !clock.is_astray()
             && let Err(error) = sweeper.sweep(stop).await
         {
             tracing::warn!(error = %error.chain(), what = S::WHAT, "a sweep was interrupted");
         }
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(pause) => {}
-            _ = jumps.changed() => {}
+        if !rest(&mut jumps, pause, stop).await {
+            return Ok(());
         }
     }
 }

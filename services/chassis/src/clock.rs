@@ -13,6 +13,7 @@ use std::{
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// An instant in UTC, whole microseconds.
@@ -146,26 +147,18 @@ impl Clock {
     pub fn jumps(&self) -> watch::Receiver<u64> {
         self.0.jumped.subscribe()
     }
+}
 
-    /// Waits until domain time has reached `at`, also when it gets there by a jump. Cancel safe.
-    pub async fn wait_until(&self, at: Timestamp) {
-        let mut jumps = self.jumps();
-        loop {
-            jumps.mark_unchanged();
-            let Ok(left) = (at - self.now()).to_std() else { return };
-            if left.is_zero() {
-                return;
-            }
-            if self.0.fixed.is_some() {
-                let _ = jumps.changed().await; // only a jump moves a fixed clock; the sender lives in self
-            } else {
-                tokio::select! {
-                    () = tokio::time::sleep(left) => {}
-                    _ = jumps.changed() => {}
-                }
-            }
-        }
-    }
+/// Rests in real time, less when domain time jumps, also one that came meanwhile. Gives whether to go on.
+pub async fn rest(jumps: &mut watch::Receiver<u64>, pause: Duration, stop: &CancellationToken) -> bool {
+    let go_on = tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(pause) => true,
+        _ = jumps.changed() => true,
+    };
+    // What is done next sees it.
+    jumps.mark_unchanged();
+    go_on
 }
 
 /// A new UUIDv7; later calls in one process give greater ids.
@@ -211,6 +204,8 @@ fn from_micros(micros: i64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     fn noon() -> Timestamp {
@@ -263,20 +258,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_wakes_when_domain_time_jumps_over_its_instant() {
-        for clock in [Clock::fixed(noon()), Clock::system()] {
-            let at = clock.now() + TimeDelta::days(3);
-            let waiting = tokio::spawn({
-                let clock = clock.clone();
-                async move { clock.wait_until(at).await }
-            });
-            tokio::task::yield_now().await;
-            clock.advance(Duration::from_secs(86_400));
-            tokio::task::yield_now().await;
-            assert!(!waiting.is_finished());
-            clock.advance(Duration::from_secs(3 * 86_400));
-            tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
-        }
+    async fn a_rest_ends_when_domain_time_jumps_or_jumped_meanwhile_and_when_stopped() {
+        let (clock, stop, day) =
+            (Clock::fixed(noon()), CancellationToken::new(), Duration::from_secs(86_400));
+        let mut jumps = clock.jumps();
+        clock.advance(day);
+        let rested = async {
+            assert!(rest(&mut jumps, day, &stop).await, "it came before the rest began");
+            assert!(rest(&mut jumps, day, &stop).now_or_never().is_none(), "a jump ends one rest");
+            let (went_on, ()) = tokio::join!(rest(&mut jumps, day, &stop), async { clock.advance(day) });
+            assert!(went_on);
+            assert!(rest(&mut jumps, Duration::ZERO, &stop).await);
+            stop.cancel();
+            assert!(!rest(&mut jumps, day, &stop).await);
+        };
+        tokio::time::timeout(Duration::from_secs(5), rested).await.unwrap();
     }
 
     #[test]

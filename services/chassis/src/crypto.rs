@@ -193,11 +193,6 @@ impl Crypto {
             .map_err(|_| Error::internal("sealed bytes do not open"))
     }
 
-    /// Whether `sealed` was sealed by an older key and should be sealed anew.
-    pub fn is_stale(&self, sealed: &[u8]) -> bool {
-        sealed.len() < HEAD || sealed[1..=KEY_ID] != self.0.keys[0].id
-    }
-
     /// A keyed index of a value, equal for equal values: to find an encrypted field by its exact value. Normalise the
     /// value first, and compound it with another field when it has few possible values.
     pub fn blind_index(&self, purpose: &str, value: impl AsRef<[u8]>) -> [u8; 32] {
@@ -278,9 +273,7 @@ mod tests {
         let sealed = before.seal("p", b"x", b"");
         let after = Crypto::parse(&format!("# rotated\n\n{}", text(&[new, old]))).unwrap();
         assert_eq!(after.open("p", &sealed, b"").unwrap(), b"x");
-        assert!(after.is_stale(&sealed));
         let again = after.seal("p", b"x", b"");
-        assert!(!after.is_stale(&again));
         assert!(before.open("p", &again, b"").is_err());
         assert_eq!(before.blind_index("phone", "1"), after.blind_index("phone", "1"));
         assert_eq!(before.service_secret("staffing"), after.service_secret("staffing"));

@@ -168,16 +168,6 @@ pub fn set_parent_from(span: &Span, traceparent: &str) {
     }
 }
 
-/// Links `span` to the span with this `traceparent`: for batches, whose events come from many traces.
-pub fn link_to(span: &Span, traceparent: &str) {
-    if span.is_disabled() {
-        return;
-    }
-    if let Some(other) = parse_traceparent(traceparent) {
-        span.add_link(other);
-    }
-}
-
 fn parse_traceparent(text: &str) -> Option<SpanContext> {
     let mut parts = text.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

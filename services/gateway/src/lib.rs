@@ -138,7 +138,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(async |State(app): State<Arc<App>>| document(app.openapi())))
         .route("/asyncapi.json", get(async || document(asyncapi::text())))
         .route("/v1/{*path}", any(rest::serve))
-        .merge(board::routes())
+        .merge(board::routes(&app))
         .fallback(async || *problem::Problem::no_route())
         .method_not_allowed_fallback(async || *problem::Problem::wrong_verb(&[]))
         .layer(middleware::from_fn_with_state(bodies::Bodies::behind(&app.config.proxies), bodies::bounded))

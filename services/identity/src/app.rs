@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use chassis::{
     Clock, Error, Result, RoutesBuilder,
+    clock::rest,
     db::Db,
     lifecycle::{Built, Context, Service},
     put_off::PutOff,
@@ -110,7 +111,6 @@ async fn follow_time(identity: Identity, clock: Clock, stop: CancellationToken) 
     let mut jumps = clock.jumps();
     let mut put_off = PutOff::default();
     loop {
-        jumps.mark_unchanged();
         let turned = if clock.is_astray() { Ok((0, 0)) } else { turn_grants(&identity, &mut put_off).await };
         match turned {
             Ok((0, 0)) => {}
@@ -120,13 +120,7 @@ async fn follow_time(identity: Identity, clock: Clock, stop: CancellationToken) 
             }
             Err(error) => tracing::warn!(error = %error.chain(), "grants could not be begun or ended"),
         }
-        let wake = async {
-            tokio::select! {
-                () = tokio::time::sleep(HOUSEKEEPING) => {}
-                _ = jumps.changed() => {}
-            }
-        };
-        if stop.run_until_cancelled(wake).await.is_none() {
+        if !rest(&mut jumps, HOUSEKEEPING, &stop).await {
             return Ok(());
         }
     }

@@ -3,9 +3,9 @@
 
 use async_trait::async_trait;
 use chassis::{
-    Error, Result,
+    Result,
     db::Db,
-    ops::{Digest, DigestSource},
+    ops::{Digest, DigestSource, after_id},
 };
 use uuid::Uuid;
 
@@ -27,11 +27,7 @@ impl Digests {
 #[async_trait]
 impl DigestSource for Digests {
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
-        let after = match after.as_deref() {
-            None | Some("") => Uuid::nil(),
-            Some(text) => Uuid::try_parse(text)
-                .map_err(|_| Error::invalid("page_token", "is not a token of this list"))?,
-        };
+        let after = after_id(after.as_deref())?;
         let mut conn = self.db.conn().await?;
         let digest = |id: Uuid, version: i64| Digest::new(id, version.to_string());
         Ok(match subject {

@@ -4,9 +4,8 @@ use async_trait::async_trait;
 use chassis::{
     Result,
     db::Db,
-    ops::{Digest, DigestSource},
+    ops::{Digest, DigestSource, after_id},
 };
-use uuid::Uuid;
 
 use crate::store::lists;
 
@@ -31,7 +30,7 @@ impl DigestSource for TaskDigests {
         if subject != "task" {
             return Ok(Vec::new());
         }
-        let after = after.and_then(|key| Uuid::try_parse(&key).ok());
+        let after = after_id(after.as_deref())?;
         let mut conn = self.db.conn().await?;
         let rows = lists::active_by_task(&mut conn, after, limit).await?;
         Ok(rows

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::{
     Clock, Result,
+    clock::rest,
     db::{Db, Tx},
     put_off::PutOff,
 };
@@ -26,8 +27,8 @@ use crate::{
 pub async fn run(db: Db, clock: Clock, setup: Setup, config: Config, stop: CancellationToken) -> Result<()> {
     let mut jumps = clock.jumps();
     let mut put_off = PutOff::default();
+    let pause = Duration::from_millis(config.sweep_ms.max(10));
     loop {
-        jumps.mark_unchanged();
         let swept = match setup.days.refresh(&db).await {
             Ok(()) if clock.is_astray() => Ok(0), // whom it calls late may be in time
             Ok(()) => sweep(&db, &clock, &setup, config.sweep_batch, &mut put_off).await,
@@ -38,10 +39,8 @@ pub async fn run(db: Db, clock: Clock, setup: Setup, config: Config, stop: Cance
             Ok(_) => {}
             Err(error) => tracing::warn!(error = %error.chain(), "offers could not be swept, again soon"),
         }
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_millis(config.sweep_ms.max(10))) => {}
-            _ = jumps.changed() => {}
+        if !rest(&mut jumps, pause, &stop).await {
+            return Ok(());
         }
     }
 }

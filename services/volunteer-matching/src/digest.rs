@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use chassis::{
-    Error, Result,
+    Result,
     db::Db,
-    ops::{Digest, DigestSource},
+    ops::{Digest, DigestSource, after_id},
 };
 use uuid::Uuid;
 
@@ -19,8 +19,7 @@ impl DigestSource for Digests {
         if subject != "offer" {
             return Ok(Vec::new());
         }
-        let after = after.map(|key| key.parse::<Uuid>()).transpose();
-        let after = after.map_err(|_| Error::invalid("page_token", "was not given by this service"))?;
+        let after = after_id(after.as_deref())?;
         let mut conn = self.0.conn().await?;
         let rows = offers::digests(&mut conn, after, limit).await?;
         let digest = |(id, state, records): (Uuid, OfferState, i64)| {

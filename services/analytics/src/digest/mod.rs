@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::{
-    Error, Result,
+    Result,
     db::Db,
-    ops::{Digest, DigestSource},
+    ops::{Digest, DigestSource, after_id},
 };
-use uuid::Uuid;
 
 use self::places::{List, Places};
 use crate::{
@@ -61,34 +60,26 @@ impl DigestSource for Digests {
         if let Some((_, list)) = self.lists.iter().find(|(name, _)| *name == subject) {
             return list.page(after, limit).await;
         }
+        let after = after_id(after.as_deref())?;
         let mut conn = self.db.conn().await?;
         match subject {
             "case" => {
-                let cases = digest::cases(&mut conn, id(after)?, limit).await?;
+                let cases = digest::cases(&mut conn, after, limit).await?;
                 Ok(cases.into_iter().map(|(id, value)| Digest::new(id, value)).collect())
             }
             "case_counts" => {
-                let facts = recount::cases(&mut conn, id(after)?, limit).await?;
+                let facts = recount::cases(&mut conn, after, limit).await?;
                 Ok(facts.iter().map(|fact| Digest::new(fact.case_id, tally::case(fact))).collect())
             }
             "task_counts" => {
-                let facts = recount::tasks(&mut conn, id(after)?, limit).await?;
+                let facts = recount::tasks(&mut conn, after, limit).await?;
                 Ok(facts.iter().map(|fact| Digest::new(fact.task_id, tally::task(fact))).collect())
             }
             "mediation_counts" => {
-                let facts = recount::mediations(&mut conn, id(after)?, limit).await?;
+                let facts = recount::mediations(&mut conn, after, limit).await?;
                 Ok(facts.iter().map(|fact| Digest::new(fact.mediation_id, tally::mediation(fact))).collect())
             }
             _ => Ok(Vec::new()),
         }
     }
-}
-
-/// The id that a list by ids goes on behind.
-fn id(after: Option<String>) -> Result<Uuid> {
-    after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str).map_err(|_| foreign())
-}
-
-fn foreign() -> Error {
-    Error::invalid("page_token", "is not a token of this list")
 }

@@ -6,14 +6,14 @@
 use std::time::{Duration, Instant};
 
 use chassis::{
-    Result,
+    Error, Result,
     db::{Conn, Db},
     ops::{ABANDONED, Digest, ask_again},
 };
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::{cells, foreign};
+use super::cells;
 use crate::store::{
     digest::{self, Listed},
     recount,
@@ -179,6 +179,10 @@ impl List {
             (_, None) => Err(foreign()),
         }
     }
+}
+
+fn foreign() -> Error {
+    Error::invalid("page_token", "is not a token of this list")
 }
 
 fn in_order(rows: impl Iterator<Item = Digest>) -> Vec<Digest> {

@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chassis::{
-    Error, Result,
+    Result,
     db::Db,
-    ops::{Digest, DigestSource},
+    ops::{Digest, DigestSource, after_id},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -67,8 +67,7 @@ impl DigestSource for Digests {
         if let Some(of) = Of::subject(subject) {
             return self.recounts.page(of, after.as_deref(), limit).await;
         }
-        let after = after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str);
-        let after = after.map_err(|_| Error::invalid("page_token", "is not a token of this list"))?;
+        let after = after_id(after.as_deref())?;
         let mut conn = self.db.conn().await?;
         Ok(match subject {
             "case_counts" => {

@@ -385,12 +385,6 @@ impl RoutingTable {
         verifiers.find(|id| !handling.contains(id) && self.org(*id).is_some_and(|org| org.in_force(at)))
     }
 
-    /// Whether an organisation is one of those that verify.
-    #[must_use]
-    pub fn is_verifier(&self, org: OrgId) -> bool {
-        self.fixed.verifiers.contains(&org)
-    }
-
     /// The lowest common superior of parties, itself none of them (C-7); without one, the designated joint body, else the
     /// fallback, where that is no party.
     #[must_use]

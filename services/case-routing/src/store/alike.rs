@@ -9,7 +9,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::list::ReachFilter;
+use super::{list::ReachFilter, reached::reached};
 use crate::{
     domain::{CaseId, Matter, PersonRef, Point, UnitId},
     reach::requester_ref,
@@ -57,11 +57,9 @@ macro_rules! around {
              FROM cases c JOIN case_words w ON w.case_id = c.case_id WHERE ",
             $area,
             " AND c.case_id <> $2 AND c.case_id >= $11 AND c.registered_at >= $3 \
-             AND c.state <> 'merged' AND w.pairs && $4 AND ($6 OR c.requester_id = $7 OR c.first_receiver_org_id = ANY ($10) \
-             OR EXISTS (SELECT 1 FROM unnest($8, $9) AS s (unit, line) \
-             WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-             OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($10) AND r.case_id = c.case_id)) \
-             ORDER BY c.case_id DESC LIMIT $5"
+             AND c.state <> 'merged' AND w.pairs && $4 AND ",
+            reached!("$6", "$7", "$8", "$9", "$10"),
+            " ORDER BY c.case_id DESC LIMIT $5"
         )
     };
 }
@@ -79,11 +77,8 @@ macro_rules! of_item {
              ) AS c LEFT JOIN case_words w ON w.case_id = c.case_id WHERE ",
             $area,
             " AND (c.place_path && $5 OR c.place_unit_id = ANY ($6)) \
-             AND c.registered_at >= $7 AND c.state <> 'merged' \
-             AND ($8 OR c.requester_id = $9 OR c.first_receiver_org_id = ANY ($12) \
-             OR EXISTS (SELECT 1 FROM unnest($10, $11) AS s (unit, line) \
-             WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-             OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($12) AND r.case_id = c.case_id))"
+             AND c.registered_at >= $7 AND c.state <> 'merged' AND ",
+            reached!("$8", "$9", "$10", "$11", "$12")
         )
     };
 }
@@ -181,20 +176,19 @@ pub async fn of_item(
 
 /// From a few cells of [`super::points`], of each the newest cases that count: of a cell, however full, no more than its newest
 /// two thousand are looked at. What lies across the date line is as near as it is.
-const NEAR: &str = "SELECT n.case_id, COALESCE(w.pairs, '{}'::integer[]) AS pairs, n.place_path, n.registered_at, \
+const NEAR: &str = concat!(
+    "SELECT n.case_id, COALESCE(w.pairs, '{}'::integer[]) AS pairs, n.place_path, n.registered_at, \
      n.requester_id, n.item_code FROM unnest($1) AS k (cell) CROSS JOIN LATERAL (\
      SELECT c.case_id, c.place_path, c.registered_at, c.requester_id, c.item_code FROM (\
      SELECT case_id, lon_e6, lat_e6 FROM case_points WHERE cell = k.cell AND case_id >= $2 AND case_id <> $3 \
      ORDER BY case_id DESC LIMIT 2000\
      ) AS p JOIN cases c ON c.case_id = p.case_id \
      WHERE LEAST(abs(p.lon_e6 - $4), 360000000 - abs(p.lon_e6 - $4)) <= $5 AND abs(p.lat_e6 - $6) <= $7 \
-     AND c.registered_at >= $9 AND c.state <> 'merged' \
-     AND ($10 OR c.requester_id = $11 OR c.first_receiver_org_id = ANY ($14) \
-     OR EXISTS (SELECT 1 FROM unnest($12, $13) AS s (unit, line) \
-     WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-     OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($14) AND r.case_id = c.case_id)) \
-     ORDER BY c.case_id DESC LIMIT $8\
-     ) AS n LEFT JOIN case_words w ON w.case_id = n.case_id ORDER BY n.case_id DESC LIMIT $8";
+     AND c.registered_at >= $9 AND c.state <> 'merged' AND ",
+    reached!("$10", "$11", "$12", "$13", "$14"),
+    " ORDER BY c.case_id DESC LIMIT $8\
+     ) AS n LEFT JOIN case_words w ON w.case_id = n.case_id ORDER BY n.case_id DESC LIMIT $8"
+);
 
 /// Near which point to look.
 #[derive(Debug, Clone, Copy)]

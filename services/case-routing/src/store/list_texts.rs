@@ -3,16 +3,7 @@
 //! so much and no more (20,000 cases), because nothing says how rare what is asked for is.
 //! Who is asked for something without having a task stands in the agenda with the case, and by organisation in `asked`.
 
-macro_rules! reached {
-    () => {
-        "($10 OR c.requester_id = $11 OR c.first_receiver_org_id = ANY ($14) \
-         OR EXISTS (SELECT 1 FROM unnest($12, $13) AS s (unit, line) \
-         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($14) AND r.case_id = c.case_id) \
-         OR EXISTS (SELECT 1 FROM agenda a WHERE a.case_id = c.case_id AND a.asked_org_ids <> '{}' \
-         AND a.asked_org_ids && $14))"
-    };
-}
+use super::reached::reached;
 
 macro_rules! list {
     ($from:expr, $where:expr, $after:literal, $order:expr) => {
@@ -34,7 +25,7 @@ macro_rules! list {
              AND $15 = ANY (a.asked_org_ids))) \
              AND (cardinality($17) = 0 OR EXISTS \
              (SELECT 1 FROM case_words w WHERE w.case_id = c.case_id AND w.pairs @> $17)) AND ",
-            reached!(),
+            reached!("$10", "$11", "$12", "$13", "$14"),
             " ORDER BY ",
             $order,
             " LIMIT $2"

@@ -15,7 +15,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{case_store::CaseStore, list::ReachFilter, write::ids};
+use super::{case_store::CaseStore, list::ReachFilter, reached::reached, write::ids};
 use crate::{
     docket::{Docket, SealedText},
     domain::{CaseId, CaseState, Mediation, MediationId, MediationState},
@@ -209,17 +209,14 @@ impl ListedRow {
 
 /// Mediations of cases within reach, and those of a party, newest first.
 pub async fn list(conn: &mut AsyncPgConnection, filter: &MediationFilter) -> Result<Vec<Listed>> {
-    let rows: Vec<ListedRow> = cached(
+    let rows: Vec<ListedRow> = cached(concat!(
         "SELECT m.doc, c.state AS case_state, c.case_no FROM mediations m JOIN cases c ON c.case_id = m.case_id \
          WHERE m.mediation_id < $1 AND (cardinality($2) = 0 OR m.state = ANY ($2)) \
-         AND ($3 IS NULL OR m.case_id = $3) \
-         AND ($4 OR c.requester_id = $5 OR c.first_receiver_org_id = ANY ($8) \
-         OR EXISTS (SELECT 1 FROM unnest($6, $7) AS s (unit, line) \
-         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($8) AND r.case_id = c.case_id) \
-         OR m.mediation_id IN (SELECT p.mediation_id FROM mediations p WHERE p.party_ids @> ARRAY[$10])) \
-         ORDER BY m.mediation_id DESC LIMIT $9",
-    )
+         AND ($3 IS NULL OR m.case_id = $3) AND (",
+        reached!("$4", "$5", "$6", "$7", "$8"),
+        " OR m.mediation_id IN (SELECT p.mediation_id FROM mediations p WHERE p.party_ids @> ARRAY[$10])) \
+         ORDER BY m.mediation_id DESC LIMIT $9"
+    ))
     .bind::<SqlUuid, _>(filter.before.unwrap_or(Uuid::max()))
     .bind::<Array<Text>, _>(filter.states.iter().map(|state| state.as_str()).collect::<Vec<_>>())
     .bind::<Nullable<SqlUuid>, _>(filter.case)

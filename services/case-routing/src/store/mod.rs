@@ -33,6 +33,7 @@ pub mod places;
 pub mod points;
 pub mod precedents;
 pub mod read;
+mod reached;
 pub mod refusals;
 pub mod registers;
 pub mod remarks;

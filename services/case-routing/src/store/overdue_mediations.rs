@@ -8,7 +8,10 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::mediations::{Listed, ListedRow, MediationFilter};
+use super::{
+    mediations::{Listed, ListedRow, MediationFilter},
+    reached::reached,
+};
 
 #[derive(QueryableByName)]
 struct OverdueRow {
@@ -26,18 +29,14 @@ pub async fn list(
     after: Option<(Timestamp, Uuid)>,
 ) -> Result<Vec<(Timestamp, Listed)>> {
     let (since, id) = after.unzip();
-    let rows: Vec<OverdueRow> = cached(
+    let rows: Vec<OverdueRow> = cached(concat!(
         "SELECT m.doc, m.overdue_since, c.state AS case_state, c.case_no \
          FROM mediations m JOIN cases c ON c.case_id = m.case_id \
          WHERE m.overdue_since IS NOT NULL AND ($10 IS NULL OR (m.overdue_since, m.mediation_id) > ($10, $1)) \
-         AND (cardinality($2) = 0 OR m.state = ANY ($2)) AND ($3 IS NULL OR m.case_id = $3) \
-         AND ($4 OR c.requester_id = $5 OR c.first_receiver_org_id = ANY ($8) \
-         OR EXISTS (SELECT 1 FROM unnest($6, $7) AS s (unit, line) \
-         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($8) AND r.case_id = c.case_id) \
-         OR $11 = ANY (m.party_ids)) \
-         ORDER BY m.overdue_since, m.mediation_id LIMIT $9",
-    )
+         AND (cardinality($2) = 0 OR m.state = ANY ($2)) AND ($3 IS NULL OR m.case_id = $3) AND (",
+        reached!("$4", "$5", "$6", "$7", "$8"),
+        " OR $11 = ANY (m.party_ids)) ORDER BY m.overdue_since, m.mediation_id LIMIT $9"
+    ))
     .bind::<SqlUuid, _>(id.unwrap_or_default())
     .bind::<Array<Text>, _>(filter.states.iter().map(|state| state.as_str()).collect::<Vec<_>>())
     .bind::<Nullable<SqlUuid>, _>(filter.case)

@@ -128,6 +128,21 @@ async fn duplicates_come_ranked_with_reasons_and_only_those_within_reach() {
 }
 
 #[tokio::test]
+async fn whoever_is_to_verify_two_cases_finds_one_by_the_other_wherever_their_grants_are() {
+    let d = District::start().await;
+    let (one, other) = (Persona::resident(d.district), Persona::resident(d.district));
+    let (case, like) = (d.taken_in(&one).await, d.taken_in(&other).await);
+    let centre = Persona::new(Role::StreetDispatcher, d.other_street).org(d.centre);
+    d.do_at_street(&case).await;
+    assert!(found(&d, &centre, &case).await.unwrap().is_empty(), "the street has the other one still");
+    d.do_at_street(&like).await;
+    let candidates = found(&d, &centre, &case).await.unwrap();
+    let ids: Vec<_> = candidates.into_iter().map(|found| found.case.unwrap().case_id).collect();
+    assert_eq!(ids, [like.case_id]);
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn a_case_of_no_street_is_compared_with_those_of_its_district() {
     let d = District::start().await;
     let resident = Persona::resident(d.district);

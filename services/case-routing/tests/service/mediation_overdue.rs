@@ -89,6 +89,30 @@ async fn what_is_not_performed_by_its_day_is_listed_by_that_day_and_whoever_medi
     m.d.service.stop().await;
 }
 
+#[tokio::test]
+async fn whoever_is_to_verify_a_case_lists_the_mediation_that_they_may_read_wherever_their_grants_are() {
+    let m = Dispute::start().await;
+    let agreed = m.effective(TimeDelta::days(5)).await;
+    let case = pb::Case { case_id: agreed.case_id.clone(), ..Default::default() };
+    assert_eq!(m.d.read(&case).await.verification.unwrap().verifier_org_id, m.d.centre.to_string());
+    {
+        let mut conn = m.d.service.db().conn().await.unwrap();
+        let past = "UPDATE mediations SET overdue_since = 'epoch'::timestamptz";
+        assert_eq!(cached(past).execute(&mut conn).await.unwrap(), 1);
+    }
+    let elsewhere = |org: Uuid| Persona::new(Role::StreetDispatcher, m.d.other_street).org(org);
+    for (by, seen) in [(elsewhere(m.d.centre), true), (elsewhere(m.d.other_office), false)] {
+        let read = m.read(&by, &agreed).await;
+        assert_eq!(read.err().map(|refused| refused.code()), (!seen).then_some(Code::NotFound));
+        let all = m.as_(&by).list_mediations(pb::ListMediationsRequest::default()).await.unwrap();
+        let all = all.into_inner().mediations.into_iter().map(|mediation| mediation.mediation_id);
+        let all: Vec<String> = all.collect();
+        let expected = if seen { vec![agreed.mediation_id.clone()] } else { Vec::new() };
+        assert_eq!((all, listed(&m, &by).await), (expected.clone(), expected));
+    }
+    m.d.service.stop().await;
+}
+
 #[derive(QueryableByName)]
 struct Since {
     #[diesel(sql_type = Nullable<Timestamptz>)]

@@ -2,7 +2,7 @@
 //! The RabbitMQ topology, the in-process routing and the runner's check for unknown types all come from here.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, LazyLock},
 };
 
@@ -119,11 +119,6 @@ impl Catalogue {
     /// A shared copy of a type name.
     pub fn intern(&self, name: &str) -> Arc<str> {
         self.types.get(name).map_or_else(|| name.into(), |t| t.name.clone())
-    }
-
-    /// Consumers by type, for snapshots and documents.
-    pub fn as_map(&self) -> HashMap<String, Vec<String>> {
-        self.types.iter().map(|(name, t)| (name.to_string(), t.consumers.clone())).collect()
     }
 }
 

@@ -82,11 +82,6 @@ impl Emit {
         self
     }
 
-    /// Full proto name of the message.
-    pub fn type_name(&self) -> &str {
-        &self.r#type
-    }
-
     /// The partition key.
     pub fn partition_key(&self) -> Uuid {
         self.partition_key

@@ -84,17 +84,6 @@ impl Peers {
         self.channel_with(peer, Credential::Service(self.0.token.clone()))
     }
 
-    /// A channel that calls with a given access token, such as the caller's own.
-    ///
-    /// # Errors
-    /// `Internal` when the address book does not hold the peer; `Unauthenticated` when the token cannot be a header.
-    pub fn channel_as(&self, peer: &str, access_token: &str) -> Result<PeerChannel> {
-        let mut header =
-            HeaderValue::try_from(format!("Bearer {access_token}")).map_err(|_| Error::Unauthenticated)?;
-        header.set_sensitive(true);
-        self.channel_with(peer, Credential::Bearer(header))
-    }
-
     /// A channel without a credential, for public RPCs.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod service;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 pub(crate) use self::gauges::tell;
 pub use self::service::Ops;
@@ -20,6 +21,15 @@ pub const ABANDONED: Duration = Duration::from_secs(60);
 /// The answer while a list is still being counted: ask again soon.
 pub const fn ask_again() -> Error {
     Error::Exhausted { retry_after: Duration::from_millis(100) }
+}
+
+/// The id that a list by ids goes on behind; nil at its start.
+///
+/// # Errors
+/// `Invalid` for what is no key of such a list.
+pub fn after_id(after: Option<&str>) -> Result<Uuid> {
+    let id = after.map_or(Ok(Uuid::nil()), Uuid::parse_str);
+    id.map_err(|_| Error::invalid("page_token", "is not a token of this list"))
 }
 
 /// What a service holds about one thing, as a text that is equal exactly when the holdings agree.

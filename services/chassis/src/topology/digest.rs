@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use super::store;
 use crate::{
     db::Db,
-    error::{Error, Result},
-    ops::{Digest, DigestSource},
+    error::Result,
+    ops::{Digest, DigestSource, after_id},
 };
 
 /// Gives the versions in the copy, and what the service has of its own.
@@ -35,8 +34,7 @@ impl DigestSource for Copied {
             "edge" => store::EDGES,
             _ => return self.own.digests(subject, after, limit).await,
         };
-        let after = after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str);
-        let after = after.map_err(|_| Error::invalid("page_token", "is not a token of this list"))?;
+        let after = after_id(after.as_deref())?;
         let held = store::versions(&mut *self.db.conn().await?, select, after, limit).await?;
         Ok(held.into_iter().map(|(id, version)| Digest::new(id, version.to_string())).collect())
     }

@@ -219,26 +219,6 @@ impl Topology {
         open.map(|edge| edge.kind).min_by_key(|kind| *kind as i32)
     }
 
-    /// The edges between two organisations in force at an instant, for a line (edges for all lines included),
-    /// strongest first.
-    pub fn edges_between(
-        &self,
-        from_org: Uuid,
-        to_org: Uuid,
-        line: Option<&str>,
-        at: Timestamp,
-    ) -> Vec<Arc<Edge>> {
-        let mut edges: Vec<Arc<Edge>> = self
-            .edges_from(from_org)
-            .iter()
-            .filter(|e| e.to_org_id == to_org && e.in_force(at))
-            .filter(|e| e.line.is_none() || e.line.as_deref() == line)
-            .cloned()
-            .collect();
-        edges.sort_by_key(|edge| edge.kind as i32);
-        edges
-    }
-
     /// Edges that start at an organisation, also ended ones.
     pub fn edges_from(&self, org: Uuid) -> &[Arc<Edge>] {
         self.edges_from.get(&org).map_or(&[], Vec::as_slice)
@@ -287,8 +267,6 @@ fn path_of(units: &HashMap<Uuid, Unit>, id: Uuid) -> Arc<[Uuid]> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
     use crate::{clock::Clock, topology::*};
 
@@ -485,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn edges_are_found_by_ends_line_and_time() {
+    fn edges_are_found_by_their_ends_and_the_strongest_that_has_not_ended_counts() {
         let now = Clock::system().now();
         let all = Changes {
             edges: vec![
@@ -497,12 +475,6 @@ mod tests {
         };
         let topology = Topology::build(all, 1);
         let (from, to) = (Uuid::from_u128(100), Uuid::from_u128(200));
-        let kinds = |line, at| -> Vec<EdgeKind> {
-            topology.edges_between(from, to, line, at).iter().map(|e| e.kind).collect()
-        };
-        assert_eq!(kinds(Some("housing"), now), [EdgeKind::Coordinates, EdgeKind::Guides]);
-        assert_eq!(kinds(None, now), [EdgeKind::Guides]);
-        assert_eq!(kinds(Some("water"), now - TimeDelta::seconds(1)), [EdgeKind::Leads, EdgeKind::Guides]);
         assert_eq!(topology.edge(from, to), Some(EdgeKind::Coordinates));
         assert_eq!(topology.edge(to, from), None);
         assert_eq!(topology.edges_to(to).len(), 3);

@@ -87,9 +87,6 @@ pub async fn sign_in(
     Form(credentials): Form<Credentials>,
 ) -> Response {
     let lang = Lang::of(&headers);
-    if !session::is_same_site(&headers, &app.config.public_url) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
     let Credentials { login, password, next } = credentials;
     let next = local_or_none(&next);
     // Held until the answer is there.
@@ -128,9 +125,6 @@ pub async fn sign_in(
 
 /// Ends the session here and at identity.
 pub async fn sign_out(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if !session::is_same_site(&headers, &app.config.public_url) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
     if let Ok(open) = Session::of(&app, &headers).await
         && let Ok(request) = open.session.request(SignOutRequest {})
         && let Err(status) = AuthServiceClient::new(app.channel("identity")).sign_out(request).await
@@ -149,14 +143,7 @@ pub struct Language {
 }
 
 /// Remembers the language.
-pub async fn language(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Form(choice): Form<Language>,
-) -> Response {
-    if !session::is_same_site(&headers, &app.config.public_url) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
+pub async fn language(State(app): State<Arc<App>>, Form(choice): Form<Language>) -> Response {
     let (_, cookie) = chosen(&app, &choice.lang);
     let back = if is_local(&choice.back) { choice.back.as_str() } else { "/" };
     with_cookies(Redirect::to(back).into_response(), cookie.into_iter().collect())

@@ -33,6 +33,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::header,
+    middleware,
     routing::{get, post},
 };
 use chassis::{clock::Clock, crypto::Crypto};
@@ -110,8 +111,8 @@ impl Board {
     }
 }
 
-/// The board's routes.
-pub fn routes() -> Router<Arc<App>> {
+/// The board's routes. What changes something is taken from this site alone.
+pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route("/", get(pages::board))
         .route("/events", get(stream::events))
@@ -136,6 +137,7 @@ pub fn routes() -> Router<Arc<App>> {
         )
         .route("/favicon.ico", get(async || ([(header::CONTENT_TYPE, "image/svg+xml")], ICON)))
         .layer(DefaultBodyLimit::max(MOST_FORM))
+        .route_layer(middleware::from_fn_with_state(app.clone(), session::from_this_site))
 }
 
 /// Largest form, in bytes: a text of 4,000 characters has at most 48,000, as forms write it.

@@ -24,7 +24,7 @@ use super::{
     names::Names,
     reader::{NoSession, Reader},
     refusal::is_wrong,
-    session::{self, Session},
+    session::Session,
     view::{encoded, local, percent, plural, rate, render, share, total, with_cookies},
 };
 use crate::{App, MAX_ANSWER};
@@ -278,9 +278,6 @@ pub async fn find(
     headers: HeaderMap,
     Form(filter): Form<Filter>,
 ) -> Result<Response, NoSession> {
-    if !session::is_same_site(&headers, &app.config.public_url) {
-        return Ok(StatusCode::FORBIDDEN.into_response());
-    }
     // Nothing is looked for: the list has an address, which another language and a reload keep.
     if filter.query.trim().is_empty() {
         return Ok(Redirect::to(&filter.address()).into_response());

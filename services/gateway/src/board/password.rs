@@ -21,7 +21,6 @@ use super::{
     links::Links,
     reader::{NoSession, Reader},
     refusal::told,
-    session,
     view::render,
 };
 use crate::{App, clients::Client};
@@ -88,9 +87,6 @@ pub async fn change(
     headers: HeaderMap,
     Form(form): Form<Passwords>,
 ) -> Result<Response, NoSession> {
-    if !session::is_same_site(&headers, &app.config.public_url) {
-        return Ok(StatusCode::FORBIDDEN.into_response());
-    }
     let reader = Reader::of(&app, &headers, PATH).await?;
     let page = send(&app, client, &reader, form).await;
     Ok(reader.answer(page))

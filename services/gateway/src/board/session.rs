@@ -1,9 +1,14 @@
 //! The board's session: the tokens, sealed into cookies that scripts cannot read. The edge keeps nothing, so any
 //! replica can answer. Requests that change something must come from this site.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
 use chrono::{DateTime, Utc};
 use proto::identity::v1::{RefreshTokenRequest, SignInRequest, auth_service_client::AuthServiceClient};
 use serde::{Deserialize, Serialize};
@@ -185,9 +190,19 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
 }
 
+/// Refuses forms of other sites. Whatever only reads may be asked for from anywhere.
+pub async fn from_this_site(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads || is_same_site(request.headers(), &app.config.public_url) {
+        next.run(request).await
+    } else {
+        StatusCode::FORBIDDEN.into_response()
+    }
+}
+
 /// Whether a request that changes something comes from this site: browsers say so themselves, and the older ones send
 /// at least an Origin that must be ours.
-pub fn is_same_site(headers: &HeaderMap, public_url: &str) -> bool {
+fn is_same_site(headers: &HeaderMap, public_url: &str) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => site == "same-origin" || site == "none",

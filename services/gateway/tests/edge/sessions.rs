@@ -136,7 +136,9 @@ async fn posts_of_other_sites_are_refused() {
     let edge = district(None).await;
     let session = sign_in(&edge).await;
     let signed_in = edge.services.calls("SignIn").len();
-    for path in ["/login", "/logout", "/language", "/password"] {
+    let looked_for = edge.services.calls("ListCases").len();
+    let forms = ["/duties/1", "/admissions/1", "/hotspots", "/cases", "/cases.csv"];
+    for path in ["/login", "/logout", "/language", "/password"].into_iter().chain(forms) {
         let foreign = [
             vec![("origin", "https://evil.example")],
             vec![("origin", "null")],
@@ -157,6 +159,7 @@ async fn posts_of_other_sites_are_refused() {
         }
     }
     assert_eq!(edge.services.calls("SignIn").len(), signed_in);
+    assert_eq!(edge.services.calls("ListCases").len(), looked_for);
     assert!(edge.services.calls("SignOut").is_empty());
     assert!(edge.services.calls("ChangePassword").is_empty());
 }

@@ -151,7 +151,7 @@ pub async fn workers(
 /// For every known task: how many active assignments it has, ordered by the task's id as text.
 pub async fn active_by_task(
     conn: &mut AsyncPgConnection,
-    after: Option<Uuid>,
+    after: Uuid,
     limit: i64,
 ) -> Result<Vec<(Uuid, i64)>> {
     #[derive(QueryableByName)]
@@ -167,7 +167,7 @@ pub async fn active_by_task(
                              WHERE a.task_id = t.task_id AND a.state IN (1, 2, 3, 4)) AS active
            FROM tasks t WHERE t.task_id > $1 ORDER BY t.task_id LIMIT $2",
     )
-    .bind::<SqlUuid, _>(after.unwrap_or(Uuid::nil()))
+    .bind::<SqlUuid, _>(after)
     .bind::<BigInt, _>(limit)
     .load(conn)
     .await?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chassis::{auth::Role, clock::new_id, ops::DigestSource, testing::Persona};
+use chassis::{Error, auth::Role, clock::new_id, ops::DigestSource, testing::Persona};
 use diesel_async::SimpleAsyncConnection;
 use proto::{
     case_routing::v1::{
@@ -58,6 +58,16 @@ fn others<'a>(staff: &'a [Hired], crew: &[(&Hired, Assignment)]) -> Vec<&'a Hire
 async fn active(world: &World, case: &Case) -> String {
     let digests = TaskDigests::new(world.service.db().clone()).digests("task", None, 100).await.unwrap();
     digests.into_iter().find(|digest| digest.key == case.task.to_string()).unwrap().value
+}
+
+#[tokio::test]
+async fn a_token_of_another_list_does_not_begin_the_digests_anew() {
+    let (world, _, case) = field_check(0).await;
+    let source = TaskDigests::new(world.service.db().clone());
+    let behind = async |key: &str| source.digests("task", Some(key.to_owned()), 100).await;
+    assert!(behind(&case.task.to_string()).await.unwrap().is_empty());
+    let foreign = behind("place|item").await.unwrap_err();
+    assert!(matches!(&foreign, Error::Invalid { field, .. } if field == "page_token"), "{foreign:?}");
 }
 
 /// The station's head gives the task to one of its workers.

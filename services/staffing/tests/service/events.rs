@@ -17,6 +17,7 @@ use proto::{
         AssignmentAccepted, AssignmentOffered, AssignmentState::*, AssignmentUnfilled, ListWorkersRequest,
     },
 };
+use uuid::Uuid;
 
 use crate::world::*;
 
@@ -320,7 +321,7 @@ async fn an_event_of_an_unknown_task_is_fine() {
     world.tell(case.id, &CaseClosed { case_id, ..Default::default() }).await;
     assert!(world.sent().await.is_empty());
     let mut conn = world.service.db().conn().await.unwrap();
-    let statistics = staffing::store::lists::active_by_task(&mut conn, None, 10).await.unwrap();
+    let statistics = staffing::store::lists::active_by_task(&mut conn, Uuid::nil(), 10).await.unwrap();
     assert!(statistics.is_empty());
 }
 

@@ -390,15 +390,14 @@ struct DigestRow {
 /// Offer id, state and number of live records, ordered by the id's text.
 pub async fn digests(
     conn: &mut AsyncPgConnection,
-    after: Option<Uuid>,
+    after: Uuid,
     limit: i64,
 ) -> Result<Vec<(Uuid, OfferState, i64)>> {
     let rows = cached(
         "SELECT o.offer_id, o.state, (SELECT count(*) FROM service_records r WHERE r.offer_id = o.offer_id \
-         AND r.state <> 'voided') AS records FROM offers o WHERE ($1 IS NULL OR o.offer_id > $1) \
-         ORDER BY o.offer_id LIMIT $2",
+         AND r.state <> 'voided') AS records FROM offers o WHERE o.offer_id > $1 ORDER BY o.offer_id LIMIT $2",
     )
-    .bind::<Nullable<SqlUuid>, _>(after)
+    .bind::<SqlUuid, _>(after)
     .bind::<BigInt, _>(limit)
     .load::<DigestRow>(conn)
     .await?;
