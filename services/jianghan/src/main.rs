@@ -29,8 +29,8 @@ enum Command {
     Key(commands::key::Args),
     /// Put the demonstration district into identity's database, once, and write its accounts file.
     Seed(commands::seed::Args),
-    /// Check and export the record of who looked at personal data, in identity's database (JIANGHAN_DATABASE_URL) with its key
-    /// (JIANGHAN_KEY_FILE).
+    /// Check and export the record of who looked at personal data and who gave and took roles, in identity's database
+    /// (JIANGHAN_DATABASE_URL) with its key (JIANGHAN_KEY_FILE).
     Audit(commands::audit::Args),
     /// Play residents and everybody who serves them against a running suite, over its gRPC API only.
     Simulate(commands::simulate::Args),

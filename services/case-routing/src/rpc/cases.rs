@@ -3,7 +3,6 @@
 use chassis::{
     Error, RpcResult,
     auth::{Caller, Role},
-    clock::new_id,
     command::Meta,
     crypto::Crypto,
     grpc::longest_wait,
@@ -33,8 +32,7 @@ use crate::{
     store::{
         Listed, imports,
         list::{self, CaseFilter, CaseKey, Order, Page, ReachFilter},
-        read::{self, Access},
-        remarks,
+        read, remarks,
     },
     verb::{in_own_case, opened_to, withdrawing},
 };
@@ -93,8 +91,6 @@ impl CaseService for Cases {
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
         let now = self.0.clock.now();
-        let states =
-            request.states.iter().map(|number| parse::word("states", *number, codes::case_state_from, None));
         let world = self.0.atlas.world();
         let unit: Option<Uuid> = parse::optional_id("unit_id", &request.unit_id)?;
         let order = order("order_by", &request.order_by)?;
@@ -105,7 +101,7 @@ impl CaseService for Cases {
         );
         let reach = ReachFilter::of(&caller);
         let mut filter = CaseFilter {
-            states: states.collect::<Result<_, Error>>()?,
+            states: parse::states("states", &request.states, codes::case_state_from)?,
             item_code: parse::filter("item_code", &request.item_code)?,
             overdue_at: request.overdue.then_some(now),
             org: parse::optional_id("org_id", &request.org_id)?,
@@ -156,23 +152,9 @@ impl CaseService for Cases {
         let caller = self.0.caller(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
         let case = self.0.find(&caller, id).await?.case;
-        opened_to(&case, &caller)?;
         let judges = judges_only(&case, &caller);
-        if judges && !case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
-            return Err(Error::Forbidden.into());
-        }
         let mut conn = self.0.db.conn().await?;
-        // Recorded first: who could read it is known, whatever happens afterwards.
-        let access = Access {
-            access_id: new_id(),
-            case_id: id,
-            person_id: caller.person_id,
-            actor_ref: &caller.actor_ref,
-            org_id: caller.org_id,
-            purpose: &caller.purpose,
-            at: self.0.clock.now(),
-        };
-        read::log_access(&mut conn, &access).await?;
+        self.0.look(&mut conn, &caller, id, may_look(&case, &caller, judges)).await?;
         let text = if judges {
             String::new()
         } else {
@@ -332,6 +314,13 @@ fn judges_only(case: &Case, caller: &Caller) -> bool {
     let judges = |role| matches!(role, Role::CallbackAgent | Role::StreetSupervisor);
     let scopes = caller.scopes.iter().filter(|scope| !judges(scope.role)).cloned().collect();
     !reach::reaches(case, &Caller { scopes, ..caller.clone() })
+}
+
+/// Whether the words of a case are opened to the caller: to who only judges ratings, while one awaits that.
+fn may_look(case: &Case, by: &Caller, judges: bool) -> chassis::Result<()> {
+    opened_to(case, by)?;
+    let awaits = case.rating.as_ref().is_some_and(Rating::awaits_judgement);
+    if judges && !awaits { Err(Error::Forbidden) } else { Ok(()) }
 }
 
 /// How a list is ordered, in words.

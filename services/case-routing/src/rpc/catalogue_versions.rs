@@ -51,9 +51,9 @@ impl CatalogueMaintenanceService for CatalogueVersions {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("ImportCatalogue", &request.request_id, &request)?;
-        let table = table(&request.file, format(request.format)?)?;
-        let reason_code = reason(&request.reason_code, request.dry_run)?;
+        let (format, reason_code) = (format(request.format)?, reason(&request.reason_code, request.dry_run)?);
         let world = self.0.of_district(&caller)?;
+        let table = table(request.file, format).await?;
         let (desk, whole) = (&self.0.0, request.whole);
         let mut conn = desk.db.conn().await?;
         let first = read_file(&world, &table, &editions(&conn).await?, whole, desk.clock.now());

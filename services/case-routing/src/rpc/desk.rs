@@ -5,12 +5,14 @@ use std::sync::Arc;
 use chassis::{
     Clock, Error, Result, RpcResult,
     auth::Caller,
+    clock::new_id,
     command::{Executor, ExecutorConfig, Meta, Target},
     crypto::Crypto,
     db::Db,
     proto::case_routing::v1 as pb,
     update,
 };
+use diesel_async::AsyncPgConnection;
 use tonic::{Request, Response};
 
 use super::{convert, parse};
@@ -26,7 +28,8 @@ use crate::{
     store::{
         case_store::CaseStore,
         exchange::tickets::{self, Ticket},
-        mediations, read,
+        mediations,
+        read::{self, Access},
         remarks::{self, Remark},
     },
     verb::Verb,
@@ -193,6 +196,29 @@ impl Desk {
         let found = read::at_hand(&mut conn, self.executor.store(), id).await?;
         let found = found.filter(|record| reach::reaches(&record.case, caller));
         found.ok_or_else(|| Error::not_found("case", id.to_string()))
+    }
+
+    /// Records that a reader of a case looks at what it opens to few, and gives back whether they may. Before anything is opened:
+    /// who could read it, and who tried to, is known, whatever happens afterwards. In no transaction, which a refusal would undo.
+    pub async fn look<T>(
+        &self,
+        conn: &mut AsyncPgConnection,
+        caller: &Caller,
+        case_id: CaseId,
+        may: Result<T>,
+    ) -> Result<T> {
+        let access = Access {
+            access_id: new_id(),
+            case_id,
+            person_id: caller.person_id,
+            actor_ref: &caller.actor_ref,
+            org_id: caller.org_id,
+            purpose: &caller.purpose,
+            at: self.clock.now(),
+            allowed: may.is_ok(),
+        };
+        read::log_access(conn, &access).await?;
+        may
     }
 }
 

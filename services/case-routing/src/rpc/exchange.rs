@@ -6,7 +6,6 @@ use std::{collections::HashMap, sync::Arc};
 use chassis::{
     Error, Result, RpcResult,
     auth::{Caller, Role},
-    clock::new_id,
     command::{Meta, once},
     db::Tx,
     page,
@@ -32,7 +31,7 @@ use crate::{
             systems::{self, System},
             tickets::{self, Filter},
         },
-        read::{self, Access},
+        read,
     },
     verb::opened_to,
     webhook::Networks,
@@ -388,19 +387,8 @@ impl ExchangeService for Exchange {
         let case_id = CaseId(ticket.case_id);
         let record = read::case(&mut conn, case_id).await?;
         let record = record.filter(|record| reach::reaches(&record.case, &caller)).ok_or_else(missing)?;
-        opened_to(&record.case, &caller)?;
+        self.desk.look(&mut conn, &caller, case_id, opened_to(&record.case, &caller)).await?;
         let in_full = reach::reaches(&record.case, &without_callers_back(&caller));
-        // Recorded first: who could read it is known, whatever happens afterwards.
-        let access = Access {
-            access_id: new_id(),
-            case_id,
-            person_id: caller.person_id,
-            actor_ref: &caller.actor_ref,
-            org_id: caller.org_id,
-            purpose: &caller.purpose,
-            at: self.desk.clock.now(),
-        };
-        read::log_access(&mut conn, &access).await?;
         let sealed = tickets::sealed(&mut conn, id).await?.ok_or_else(missing)?;
         let paper = push::open(&self.desk.crypto, id, &sealed)?;
         Ok(Response::new(forms::revealed(&paper, in_full)))

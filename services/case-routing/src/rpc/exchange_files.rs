@@ -23,7 +23,7 @@ impl Exchange {
         m: pb::ImportTicketStatusesRequest,
     ) -> Result<pb::ImportTicketStatusesResponse> {
         let meta = Meta::new("ImportTicketStatuses", &m.request_id, &m)?;
-        let table = table(&m.file, Format::Csv)?;
+        let table = table(m.file, Format::Csv).await?;
         if table.rows.len() > MOST_ROWS {
             return Err(Error::invalid("file", "has at most 500 rows"));
         }

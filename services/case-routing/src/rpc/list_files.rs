@@ -37,13 +37,14 @@ pub async fn import(
     request: pb::ImportListVersionRequest,
 ) -> Result<pb::ImportListVersionResponse> {
     let meta = Meta::new("ImportListVersion", &request.request_id, &request)?;
-    let table = table(&request.file, format(request.format)?)?;
+    let format = format(request.format)?;
     let reason_code = reason(&request.reason_code, request.dry_run)?;
     let wanted = match request.base_version {
         0 => None,
         base => Some(number("base_version", base)?),
     };
     let world = this.of_district(caller)?;
+    let table = table(request.file, format).await?;
     let (desk, whole) = (&this.0, request.whole);
     let now = desk.clock.now();
     let mut conn = desk.db.conn().await?;

@@ -30,7 +30,6 @@ use crate::{
         list::ReachFilter,
         mediations::{self, Listed, MediationFilter},
         overdue_mediations,
-        read::{self, Access},
     },
     verb::{acting_for, opened_to, unbiased},
 };
@@ -330,12 +329,10 @@ impl MediationService for Mediations {
         let caller = self.desk.caller(&request)?;
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
-        let states = request.states.iter();
-        let states = states.map(|number| parse::word("states", *number, codes::mediation_state_from, None));
         let filter = MediationFilter {
             reach: ReachFilter::of_disputes(&caller),
             party: (caller.kind == CallerKind::Person).then_some(caller.person_id),
-            states: states.collect::<Result<_>>()?,
+            states: parse::states("states", &request.states, codes::mediation_state_from)?,
             case: parse::optional_id("case_id", &request.case_id)?,
             before: if request.overdue { None } else { page::decode(&request.page_token)? },
             limit: size + 1,
@@ -368,24 +365,8 @@ impl MediationService for Mediations {
         let case_id = parse::id("case_id", &request.case_id)?;
         let id = parse::id("mediation_id", &request.mediation_id)?;
         let docket = self.find(&caller, case_id, id).await?;
-        let Some(mediation) = docket.mediation(id) else { return Err(Error::Forbidden.into()) };
-        let org = mediation.mediator.as_ref().map(|mediator| mediator.org.0);
-        if !org.is_some_and(|org| reach::own_orgs(&caller).contains(&org)) {
-            return Err(Error::Forbidden.into());
-        }
-        opened_to(&docket.case.case, &caller)?;
         let mut conn = self.desk.db.conn().await?;
-        // Recorded first: who could read it is known, whatever happens afterwards.
-        let access = Access {
-            access_id: new_id(),
-            case_id,
-            person_id: caller.person_id,
-            actor_ref: &caller.actor_ref,
-            org_id: caller.org_id,
-            purpose: &caller.purpose,
-            at: self.desk.clock.now(),
-        };
-        read::log_access(&mut conn, &access).await?;
+        let mediation = self.desk.look(&mut conn, &caller, case_id, opened(&docket, id, &caller)).await?;
         let sealed = mediations::texts(&mut conn, id).await?;
         let words = |id| String::from_utf8(self.open(id, &sealed)?).map_err(Error::internal);
         let parties = (1..).zip(&mediation.parties).map(|(number, party)| {
@@ -399,4 +380,15 @@ impl MediationService for Mediations {
             notes: mediation.sessions.iter().map(|session| words(session.text_id)).collect::<Result<_>>()?,
         }))
     }
+}
+
+/// The mediation, if what was said in it is opened to the caller.
+fn opened<'a>(docket: &'a Docket, id: MediationId, by: &Caller) -> Result<&'a Mediation> {
+    let own = reach::own_orgs(by);
+    let mediates = |mediation: &&Mediation| {
+        mediation.mediator.as_ref().is_some_and(|mediator| own.contains(&mediator.org.0))
+    };
+    let mediation = docket.mediation(id).filter(mediates).ok_or(Error::Forbidden)?;
+    opened_to(&docket.case.case, by)?;
+    Ok(mediation)
 }

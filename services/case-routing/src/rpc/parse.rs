@@ -35,11 +35,19 @@ pub fn ids<T: From<Uuid> + PartialEq>(field: &str, texts: &[String]) -> Result<V
 }
 
 /// A list of bounded length.
-pub fn bounded<'a>(field: &str, texts: &'a [String]) -> Result<&'a [String]> {
-    if texts.len() > MAX_LIST {
+pub fn bounded<'a, T>(field: &str, entries: &'a [T]) -> Result<&'a [T]> {
+    if entries.len() > MAX_LIST {
         return Err(Error::invalid(field, "has at most 50 entries"));
     }
-    Ok(texts)
+    Ok(entries)
+}
+
+/// States by which a list is narrowed: each of them is compared with every row, so they are bounded, too.
+pub fn states<W, D>(field: &str, numbers: &[i32], from: impl Fn(W) -> Option<D>) -> Result<Vec<D>>
+where
+    W: TryFrom<i32>,
+{
+    bounded(field, numbers)?.iter().map(|number| word(field, *number, &from, None)).collect()
 }
 
 /// Codes, at least one.

@@ -18,12 +18,13 @@ pub fn format(number: i32) -> Result<Format> {
     parse::word("format", number, known, None)
 }
 
-/// The table of a request.
-pub fn table(file: &[u8], format: Format) -> Result<Table> {
+/// The table of a request, read on a thread of its own: other calls do not wait for a large one.
+pub async fn table(file: Vec<u8>, format: Format) -> Result<Table> {
     if file.is_empty() {
         return Err(Error::invalid("file", "is required"));
     }
-    tables::read(file, format).map_err(|error| Error::invalid("file", error.to_string()))
+    let read = tokio::task::spawn_blocking(move || tables::read(&file, format)).await.map_err(Error::task)?;
+    read.map_err(|error| Error::invalid("file", error.to_string()))
 }
 
 /// Why; a dry run needs no reason.

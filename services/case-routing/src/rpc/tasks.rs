@@ -485,10 +485,8 @@ impl TaskService for Tasks {
         if let Some(asked) = asked {
             orgs.retain(|org| *org == asked);
         }
-        let words = request.states.iter().map(|number| {
-            parse::word("states", *number, codes::task_state_from, None).map(|state| state.as_str())
-        });
-        let states = words.collect::<chassis::Result<Vec<_>>>()?;
+        let states = parse::states("states", &request.states, codes::task_state_from)?;
+        let states: Vec<&str> = states.into_iter().map(|state| state.as_str()).collect();
         let after = page::decode(&request.page_token)?;
         let mut conn = self.0.db.conn().await?;
         let mut found = list_work::tasks(&mut conn, &orgs, &states, after, size + 1).await?;

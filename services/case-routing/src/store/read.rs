@@ -164,7 +164,7 @@ pub async fn sealed_text(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Opt
     Ok(rows.into_iter().next().map(|row| row.sealed))
 }
 
-/// Who reads an original text.
+/// Who reads an original text, or is refused it.
 #[derive(Debug, Clone)]
 pub struct Access<'a> {
     pub access_id: Uuid,
@@ -174,13 +174,14 @@ pub struct Access<'a> {
     pub org_id: Option<Uuid>,
     pub purpose: &'a str,
     pub at: Timestamp,
+    pub allowed: bool,
 }
 
-/// Records that an original text was read.
+/// Records that an original text was read, or refused.
 pub async fn log_access(conn: &mut AsyncPgConnection, access: &Access<'_>) -> Result<()> {
     cached(
-        "INSERT INTO access_log (access_id, case_id, person_id, actor_ref, org_id, purpose, at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO access_log (access_id, case_id, person_id, actor_ref, org_id, purpose, at, decision) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind::<SqlUuid, _>(access.access_id)
     .bind::<SqlUuid, _>(access.case_id.0)
@@ -189,6 +190,7 @@ pub async fn log_access(conn: &mut AsyncPgConnection, access: &Access<'_>) -> Re
     .bind::<Nullable<SqlUuid>, _>(access.org_id)
     .bind::<Text, _>(access.purpose)
     .bind::<Timestamptz, _>(access.at)
+    .bind::<Text, _>(if access.allowed { "allow" } else { "deny" })
     .execute(conn)
     .await?;
     Ok(())

@@ -25,6 +25,8 @@ pub const MAX_ROWS: u32 = 10_000;
 pub const MAX_COLUMNS: usize = 64;
 /// Longest cell, in bytes.
 pub const MAX_CELL: usize = 8_000;
+/// Most text in all cells of a workbook, in bytes: of a text that many cells share, the file has one copy.
+pub const MAX_TEXT: usize = 16 << 20;
 
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +58,8 @@ pub struct Table {
 /// A file that is no table; what is wrong with it, for the caller to read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// More than [`MAX_FILE`], also once it is unpacked.
-    #[error("is too large: at most 3 MiB, unpacked 64 MiB")]
+    /// More than [`MAX_FILE`] or, in its cells, [`MAX_TEXT`]; also once it is unpacked.
+    #[error("is too large: at most 3 MiB, unpacked 64 MiB, of text in cells 16 MiB")]
     TooLarge,
     /// More than [`MAX_ROWS`], [`MAX_COLUMNS`].
     #[error("has too many rows or columns: at most 10000 and 64")]

@@ -1,14 +1,18 @@
 //! XLSX: the first sheet, cell by cell. What the archive unpacks to is bounded before anything in it is read, by what comes out
-//! and not by what it says; document types and entities of the XML are not expanded.
+//! and not by what it says, and so is the text of all cells before any of it is copied; document types and entities of the XML
+//! are not expanded.
 
-use std::io::{Cursor, Read};
+use std::{
+    borrow::Cow,
+    io::{Cursor, Read},
+};
 
 use calamine::{DataRef, Reader, Xlsx};
 use chassis::{Error, Result};
 use rust_xlsxwriter::{Workbook, XlsxError};
 use zip::ZipArchive;
 
-use super::{MAX_CELL, MAX_COLUMNS, MAX_ROWS, Row, Unreadable};
+use super::{MAX_CELL, MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Row, Unreadable};
 
 /// Most that an archive unpacks to, in bytes.
 const MAX_UNPACKED: u64 = 64 << 20;
@@ -42,10 +46,14 @@ pub fn read(bytes: &[u8]) -> std::result::Result<Vec<Row>, Unreadable> {
     let first = book.sheet_names().into_iter().next().ok_or(Unreadable::NotXlsx)?;
     let mut sheet = book.worksheet_cells_reader(&first).map_err(no)?;
     let mut rows: Vec<Row> = Vec::new();
+    let mut left = MAX_TEXT;
     while let Some(cell) = sheet.next_cell().map_err(no)? {
         let (row, column) = cell.get_position();
         let number = row.saturating_add(1);
         let text = text(cell.get_value());
+        // Blanks count: they are looked through in every cell that shares them.
+        left = left.checked_sub(text.len()).ok_or(Unreadable::TooLarge)?;
+        let text = text.trim();
         if text.is_empty() {
             continue;
         }
@@ -66,7 +74,7 @@ pub fn read(bytes: &[u8]) -> std::result::Result<Vec<Row>, Unreadable> {
             if row.cells.len() <= column {
                 row.cells.resize(column + 1, String::new());
             }
-            row.cells[column] = text;
+            row.cells[column] = text.to_owned();
         }
     }
     Ok(rows)
@@ -89,24 +97,22 @@ fn bounded(bytes: &[u8]) -> std::result::Result<(), Unreadable> {
 }
 
 /// A cell as text: whole numbers without a fraction, days as 2026-03-01.
-fn text(value: &DataRef<'_>) -> String {
+fn text<'a>(value: &'a DataRef<'_>) -> Cow<'a, str> {
     let whole = |number: f64| number.fract() == 0.0 && number.abs() < 1e15;
     match value {
-        DataRef::Empty => String::new(),
-        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
-            text.trim().to_owned()
-        }
-        DataRef::SharedString(text) => text.trim().to_owned(),
-        DataRef::Int(number) => number.to_string(),
-        DataRef::Float(number) if whole(*number) => format!("{number:.0}"),
-        DataRef::Float(number) => number.to_string(),
-        DataRef::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        DataRef::Empty => "".into(),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.into(),
+        DataRef::SharedString(text) => Cow::from(*text),
+        DataRef::Int(number) => number.to_string().into(),
+        DataRef::Float(number) if whole(*number) => format!("{number:.0}").into(),
+        DataRef::Float(number) => number.to_string().into(),
+        DataRef::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
         DataRef::DateTime(at) => {
             let (year, month, day, ..) = at.to_ymd_hms_milli();
-            format!("{year:04}-{month:02}-{day:02}")
+            format!("{year:04}-{month:02}-{day:02}").into()
         }
         // What no field takes, so that it is told with its row.
-        DataRef::Error(error) => format!("{error}"),
+        DataRef::Error(error) => error.to_string().into(),
     }
 }
 
@@ -127,6 +133,51 @@ mod tests {
         zip.finish().unwrap().into_inner()
     }
 
+    /// A workbook of which files with such names are others.
+    fn workbook_with(others: &[(&str, &[u8])]) -> Vec<u8> {
+        let good = write(&["a"], &[vec!["x".into()]]).unwrap();
+        let mut zip = ZipArchive::new(Cursor::new(good)).unwrap();
+        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        for number in 0..zip.len() {
+            let mut file = zip.by_index(number).unwrap();
+            let (name, mut bytes) = (file.name().unwrap().into_owned(), Vec::new());
+            file.read_to_end(&mut bytes).unwrap();
+            if let Some((_, other)) = others.iter().find(|(end, _)| name.ends_with(*end)) {
+                bytes = other.to_vec();
+            }
+            files.push((name, bytes));
+        }
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+        archive(&files)
+    }
+
+    #[test]
+    fn a_text_that_many_cells_share_counts_with_every_cell() {
+        let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+        let shared = |text: &str| {
+            let text = format!("<si><t xml:space=\"preserve\">{text}</t></si>");
+            format!("<?xml version=\"1.0\"?><sst xmlns=\"{main}\">{text}</sst>")
+        };
+        let sheet = |rows: u32| {
+            let row = |n: u32| format!("<row r=\"{n}\"><c r=\"A{n}\" t=\"s\"><v>0</v></c></row>");
+            let rows: String = (1..=rows).map(row).collect();
+            let data = format!("<sheetData>{rows}</sheetData>");
+            format!("<?xml version=\"1.0\"?><worksheet xmlns=\"{main}\">{data}</worksheet>")
+        };
+        let found = |text: &str, rows| {
+            let (strings, sheet) = (shared(text), sheet(rows));
+            let files =
+                [("sharedStrings.xml", strings.as_bytes()), ("worksheets/sheet1.xml", sheet.as_bytes())];
+            let book = workbook_with(&files);
+            assert!(book.len() < 1 << 20, "{}", book.len());
+            read(&book)
+        };
+        let long = "x".repeat(MAX_CELL);
+        assert_eq!(found(&long, 2_000).unwrap().len(), 2_000);
+        assert_eq!(found(&long, 3_000), Err(Unreadable::TooLarge));
+    }
+
     #[test]
     fn a_bomb_is_not_unpacked() {
         let bomb = archive(&[("xl/workbook.xml", &vec![b'0'; 65 << 20])]);
@@ -142,22 +193,8 @@ mod tests {
         assert_eq!(read(&archive(&[("a.txt", b"a")])), Err(Unreadable::NotXlsx));
         let entities = br#"<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/hostname">]>
             <sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>&e;</t></si></sst>"#;
-        let good = write(&["a"], &[vec!["x".into()]]).unwrap();
-        let mut zip = ZipArchive::new(Cursor::new(good)).unwrap();
-        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
-        for number in 0..zip.len() {
-            let mut file = zip.by_index(number).unwrap();
-            let (name, mut bytes) = (file.name().unwrap().into_owned(), Vec::new());
-            file.read_to_end(&mut bytes).unwrap();
-            if name.ends_with("sharedStrings.xml") {
-                bytes = entities.to_vec();
-            }
-            files.push((name, bytes));
-        }
-        let files: Vec<(&str, &[u8])> =
-            files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
         let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-        match read(&archive(&files)) {
+        match read(&workbook_with(&[("sharedStrings.xml", entities)])) {
             Err(Unreadable::NotXlsx) => {}
             other => {
                 let text = format!("{other:?}");

@@ -249,7 +249,9 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         }
         (_, name, Kind::String) if name.ends_with("_id") || name == "etag" => vec![text("x")],
         (_, _, Kind::String) => vec![text("NOT A CODE")],
-        (_, _, Kind::Enum(_)) if field.is_list() => vec![Value::List(vec![Value::EnumNumber(999)])],
+        (_, _, Kind::Enum(_)) if field.is_list() => {
+            vec![Value::List(vec![Value::EnumNumber(999)]), Value::List(vec![Value::EnumNumber(1); 51])]
+        }
         (_, _, Kind::Enum(_)) => vec![Value::EnumNumber(999)],
         (_, "point", Kind::Message(kind)) => {
             let at = |longitude: Option<i32>, latitude: Option<i32>| {

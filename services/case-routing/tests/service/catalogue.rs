@@ -349,6 +349,8 @@ async fn two_persons_of_the_whole_district_change_the_catalogue_and_an_item_ends
     let street = Persona::new(Role::DistrictDispatcher, d.street);
     desk.drafter = Client::new(d.service.call_as(&street));
     assert_eq!(desk.import(file()).await.unwrap_err().code(), Code::PermissionDenied);
+    let unread = desk.import("\"no table").await.unwrap_err();
+    assert_eq!(unread.code(), Code::PermissionDenied, "nobody's file is read before their right is known");
 
     let mut desk = Desk::of(&d);
     let request = pb::ExportCatalogueRequest { format: pb::TableFormat::Csv.into(), ..Default::default() };

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     mediation::{Dispute, QUARREL, ids},
-    recusal::{accepted, also_of, complaint, intake, looks, merge, refused},
+    recusal::{accepted, also_of, complaint, intake, looks, merge, refused, refused_looks},
     support::request_id,
 };
 
@@ -167,6 +167,7 @@ async fn a_mediator_who_turns_out_to_be_of_whom_it_complains_goes_no_further() {
     let reveal = pb::RevealMediationRequest { case_id: case_id.clone(), mediation_id: mediation_id.clone() };
     let hidden = m.as_(&m.mediator).reveal_mediation(reveal).await.unwrap_err();
     assert_eq!((hidden.code(), looks(&m.d).await), (Code::PermissionDenied, 0), "nobody saw anything");
+    assert_eq!(refused_looks(&m.d).await, 1, "who tried to is known");
     // That it may grow worse is reported by whoever knows.
     let report = pb::ReportEscalationRequest {
         case_id,

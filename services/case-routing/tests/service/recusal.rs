@@ -11,6 +11,7 @@ use chassis::{
     },
     testing::Persona,
 };
+use diesel_async::SimpleAsyncConnection as _;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -129,13 +130,23 @@ async fn alike(d: &District, by: &Persona, case: &pb::Case, other: &pb::Case) ->
 
 /// How often somebody read who asked, and in what words.
 pub async fn looks(d: &District) -> i64 {
+    recorded(d, "allow").await
+}
+
+/// How often somebody who reaches the case was refused that.
+pub async fn refused_looks(d: &District) -> i64 {
+    recorded(d, "deny").await
+}
+
+async fn recorded(d: &District, decision: &str) -> i64 {
     #[derive(diesel::QueryableByName)]
     struct Looks {
         #[diesel(sql_type = diesel::sql_types::BigInt)]
         n: i64,
     }
     let mut conn = d.service.db().conn().await.unwrap();
-    let query = diesel::sql_query("SELECT count(*) AS n FROM access_log");
+    let query = diesel::sql_query("SELECT count(*) AS n FROM access_log WHERE decision = $1")
+        .bind::<diesel::sql_types::Text, _>(decision);
     let looks: Looks = diesel_async::RunQueryDsl::get_result(query, &mut conn).await.unwrap();
     looks.n
 }
@@ -246,7 +257,10 @@ async fn who_complained_is_not_opened_to_whom_it_is_about() {
             assert!(!whole.contains(&trace), "{whole}");
         }
     }
-    assert_eq!(looks(&d).await, 0, "nobody saw anything");
+    assert_eq!((looks(&d).await, refused_looks(&d).await), (0, 3), "nobody saw it, who tried is known");
+    let elsewhere = Persona::new(Role::StreetDispatcher, d.other_street).org(d.other_office);
+    assert_eq!(reveal(&d, &elsewhere, &case).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(refused_looks(&d).await, 3, "to whom there is no case, none is refused");
     let said = d.intake_request(&resident).text;
     assert_eq!(reveal(&d, &d.window(), &case).await.unwrap(), said);
     // Whoever asked reads their own words, wherever they work.
@@ -257,6 +271,26 @@ async fn who_complained_is_not_opened_to_whom_it_is_about() {
         assert!(who.len() >= 3 && who.iter().all(|name| *name == resident.actor_ref), "{who:?}");
     }
     assert_eq!(looks(&d).await, 2);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_recorded_of_looks_is_added_to_and_never_changed() {
+    let d = District::start().await;
+    let case = accepted(&d, &Persona::resident(d.district)).await;
+    reveal(&d, &d.window(), &case).await.unwrap();
+    let mut conn = d.service.db().conn().await.unwrap();
+    let changes = ["UPDATE access_log SET actor_ref = ''", "DELETE FROM access_log", "TRUNCATE access_log"];
+    for change in changes {
+        let error = conn.batch_execute(change).await.unwrap_err();
+        assert!(error.to_string().contains("append-only"), "{change}: {error}");
+    }
+    // As a replica of the release before writes it.
+    let earlier = "INSERT INTO access_log (access_id, case_id, person_id, actor_ref, org_id, purpose, at) \
+        SELECT gen_random_uuid(), case_id, person_id, actor_ref, org_id, purpose, at FROM access_log";
+    conn.batch_execute(earlier).await.unwrap();
+    drop(conn);
+    assert_eq!((looks(&d).await, refused_looks(&d).await), (2, 0));
     d.service.stop().await;
 }
 
@@ -330,7 +364,7 @@ async fn who_pushed_a_complaint_is_not_opened_to_whom_it_is_about() {
         let refused = world.reveals(&ticket, &persona).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);
     }
-    assert_eq!(looks(d).await, 0, "nobody saw anything");
+    assert_eq!((looks(d).await, refused_looks(d).await), (0, 2), "nobody saw it, who tried is known");
     let known = world.reveals(&ticket, &d.window()).await.unwrap();
     assert_eq!(known.contact, world.ticket("").contact);
     world.d.service.stop().await;

@@ -15,10 +15,14 @@ use proto::identity::v1::{
 };
 use tonic::{Request, Response};
 
-use super::Identity;
+use super::{Identity, person::access};
 use crate::{
-    domain::{PersonId, personal},
-    store::{grants, people},
+    domain::{
+        PersonId,
+        audit::{Access, Decision},
+        personal,
+    },
+    store::{audit, grants, people},
 };
 
 #[tonic::async_trait]
@@ -92,7 +96,11 @@ impl AuthService for Identity {
         let request = request.into_inner();
         let meta = Meta::new("RotateKeys", &request.request_id, &request)?;
         let answer = once(&self.db, &caller, meta, async |tx: &mut Tx<'_>| {
-            Ok(RotateKeysResponse { key_id: self.keys.rotate(tx).await? })
+            let key_id = self.keys.rotate(tx).await?;
+            let access = access(tx, &caller, "RotateKeys", None, "", Decision::Allow);
+            let access = Access { object_kind: "signing_key".to_owned(), ..access };
+            audit::append(tx.conn, &self.crypto, access).await?;
+            Ok(RotateKeysResponse { key_id })
         })
         .await?;
         self.keys.reload().await?;

@@ -19,17 +19,21 @@ use proto::identity::v1::{
 use uuid::Uuid;
 
 use super::{
-    Identity, check_session, known_to, reach,
+    Identity, check_session, known_to,
+    person::access,
+    reach,
     topology::{PAGE_DEFAULT, PAGE_MAX},
     unit_in_force, unit_within,
 };
 use crate::{
     domain::{
-        GrantId, PersonId, UnitId, facts,
+        GrantId, PersonId, UnitId,
+        audit::{Access, Decision},
+        facts,
         grant::{self, Extent, KIND, Rehomed, RoleGrant},
         organization, personal,
     },
-    store::{accounts, grants, organizations, people, server_now, sessions::EndReason, units},
+    store::{accounts, audit, grants, organizations, people, server_now, sessions::EndReason, units},
 };
 
 /// The most grants that begin or end in one transaction.
@@ -66,6 +70,7 @@ impl Identity {
             if granted.told {
                 tx.emit(facts::role_granted(&granted, &row.pseudonym));
             }
+            self.note(tx, caller, "GrantRole", granted.id).await?;
             Ok(GrantRoleResponse { grant: Some((&granted).into()) })
         })
         .await
@@ -103,6 +108,7 @@ impl Identity {
             if grant.told {
                 self.begin_grant(tx, &grant).await?;
             }
+            self.note(tx, caller, "ApproveGrant", id).await?;
             Ok(ApproveGrantResponse { grant: Some((&grant).into()) })
         })
         .await
@@ -128,9 +134,17 @@ impl Identity {
                 self.sign_ins.end_all(tx, grant.person_id, EndReason::Administrator).await?;
                 self.bar_tokens(tx, &[grant]).await?;
             }
+            self.note(tx, caller, "RevokeRole", id).await?;
             Ok(answer)
         })
         .await
+    }
+
+    /// Who gave or took which grant, for the audit. Last of all: entries wait for each other until the commit.
+    async fn note(&self, tx: &mut Tx<'_>, caller: &Caller, action: &str, id: GrantId) -> Result<()> {
+        let access = access(tx, caller, action, None, "", Decision::Allow);
+        let access = Access { object_kind: KIND.to_owned(), object_id: Some(id.0), ..access };
+        audit::append(tx.conn, &self.crypto, access).await
     }
 
     pub(super) async fn role_grants_list(

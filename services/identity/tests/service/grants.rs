@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::world::{World, nobody, refusal, request_id};
 use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel, testing::TestService};
 use diesel_async::SimpleAsyncConnection;
+use identity::{domain::audit::Entry, store::audit};
 use proto::identity::v1::{
     ApproveGrantRequest, GetPersonRequest, GetSelfRequest, GrantRoleRequest, GrantRoleResponse,
     ListRoleGrantsRequest, RefreshTokenRequest, RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted,
@@ -82,6 +83,25 @@ async fn a_sensitive_role_waits_for_a_second_person_who_is_not_the_grantee() {
     assert_eq!(active.approved_by.len(), 2);
     assert_eq!(world.service.drain_outbox().await.len(), 1);
     assert_eq!(refusal(approve(&mut second, &asked.grant_id).await), Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn who_gave_approved_and_took_a_role_is_in_the_audit_trail() {
+    let world = World::start().await;
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let asked = grant(&mut first, wanted(&world, "analyst", Role::Arbiter, "district")).await.unwrap();
+    approve(&mut first, &asked.grant_id).await.unwrap_err();
+    approve(&mut second, &asked.grant_id).await.unwrap();
+    revoke(&mut first, &asked.grant_id).await.unwrap();
+    let mut conn = world.service.db().conn().await.unwrap();
+    let entries = audit::entries(&mut conn).await.unwrap();
+    let done: Vec<&str> = entries.iter().map(|entry| entry.access.action.as_str()).collect();
+    assert_eq!(done, ["GrantRole", "ApproveGrant", "RevokeRole"], "what was refused changed nothing");
+    let of_it = |entry: &Entry| entry.access.object_id.is_some_and(|id| id.to_string() == asked.grant_id);
+    assert!(entries.iter().all(|entry| entry.access.object_kind == "grant" && of_it(entry)));
+    let by: Vec<&str> = entries.iter().map(|entry| entry.access.actor_ref.as_str()).collect();
+    assert!(by[0] == by[2] && by[0] != by[1], "{by:?}");
+    assert!(audit::check(&mut conn, &world.service.context.crypto, None).await.unwrap().is_ok());
 }
 
 #[tokio::test]

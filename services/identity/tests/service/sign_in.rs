@@ -7,7 +7,7 @@ use chassis::{
 };
 use identity::{
     keyring::{KeyRing, PUBLISHED_FIRST, RELOAD},
-    store::server_now,
+    store::{audit, server_now},
 };
 use proto::identity::v1::{
     GetJwksRequest, GetSelfRequest, GetTopologySnapshotRequest, IssueServiceTokenRequest,
@@ -273,6 +273,9 @@ async fn keys_rotate_while_old_tokens_go_on() {
         key_id,
         "a repeat rotates nothing"
     );
+    let entries = audit::entries(&mut *world.service.db().conn().await.unwrap()).await.unwrap();
+    let done: Vec<&str> = entries.iter().map(|entry| entry.access.action.as_str()).collect();
+    assert_eq!(done, ["RotateKeys"], "who rotated them is known");
     let jwks = world.auth_anonymously().get_jwks(GetJwksRequest {}).await.unwrap().into_inner().jwks_json;
     let jwks: serde_json::Value = serde_json::from_str(&jwks).unwrap();
     let keys = jwks["keys"].as_array().unwrap();

@@ -1,5 +1,5 @@
-//! `jianghan audit`: who looked at personal data. No RPC gives identity's audit trail: it is read from the database by whoever has
-//! that and the key, and changed by nobody.
+//! `jianghan audit`: who looked at personal data, and who gave and took roles. No RPC gives identity's audit trail: it is read from
+//! the database by whoever has that and the key, and changed by nobody.
 
 use std::{
     io::{self, BufWriter, Write},

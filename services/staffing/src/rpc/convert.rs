@@ -15,6 +15,8 @@ use crate::{
 
 /// Most references to evidence.
 const MAX_EVIDENCE: usize = 20;
+/// Most states by which a list is narrowed: each of them is compared with every row.
+const MAX_STATES: usize = 50;
 /// Most minutes one assignment can have taken: a week.
 const MAX_MINUTES: i32 = 7 * 24 * 60;
 
@@ -104,6 +106,9 @@ pub fn skills(codes: Vec<String>) -> Result<Vec<String>> {
 
 /// Wanted states.
 pub fn states(numbers: &[i32]) -> Result<Vec<AssignmentState>> {
+    if numbers.len() > MAX_STATES {
+        return Err(Error::invalid("states", format!("at most {MAX_STATES}")));
+    }
     let state = |(index, number): (usize, &i32)| {
         i16::try_from(*number)
             .ok()

@@ -231,6 +231,7 @@ async fn bad_input_names_its_field_and_stores_nothing() {
         (ListAssignmentsRequest { task_id: "1".into(), ..list.clone() }, "task_id"),
         (ListAssignmentsRequest { case_id: "1".into(), ..list.clone() }, "case_id"),
         (ListAssignmentsRequest { states: vec![1, 99], ..list.clone() }, "states[1]"),
+        (ListAssignmentsRequest { states: vec![1; 51], ..list.clone() }, "states"),
     ] {
         assert_eq!(fields(&client.list_assignments(request).await.unwrap_err()), [field]);
     }

@@ -50,8 +50,11 @@ pub fn references(field: &str, texts: &[String]) -> Result<Vec<String>> {
     Ok(texts.to_vec())
 }
 
-/// States asked for.
+/// States asked for; a bounded number, as each is compared with every row.
 pub fn states(field: &str, values: &[i32]) -> Result<Vec<OfferState>> {
+    if values.len() > 50 {
+        return Err(Error::invalid(field, "at most 50 states"));
+    }
     values
         .iter()
         .map(|value| {

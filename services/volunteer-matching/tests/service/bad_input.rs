@@ -39,6 +39,7 @@ async fn bad_input_is_refused_by_name_and_stores_nothing() {
         ListOffersRequest { page_token: "%".into(), ..Default::default() } => "page_token",
         ListOffersRequest { states: vec![0], ..Default::default() } => "states",
         ListOffersRequest { states: vec![99], ..Default::default() } => "states",
+        ListOffersRequest { states: vec![1; 51], ..Default::default() } => "states",
         ListOffersRequest { case_id: text(), ..Default::default() } => "case_id",
     ]);
     refused!(offers, get_offer, [
