@@ -27,10 +27,15 @@ pub fn with_parts(mut caller: Caller, topology: &Topology) -> Caller {
 
 /// Whether the caller may know of the case.
 pub fn reaches(case: &Case, caller: &Caller) -> bool {
-    if caller.kind != CallerKind::Person {
-        return true;
-    }
-    is_requester(case, caller) || by_place(case, caller) || by_dispute(case, caller) || by_part(case, caller)
+    is_requester(case, caller) || beyond_asking(case, caller)
+}
+
+/// Whether the caller may know of the case though it were not the caller's own request.
+pub fn beyond_asking(case: &Case, caller: &Caller) -> bool {
+    caller.kind != CallerKind::Person
+        || by_place(case, caller)
+        || by_dispute(case, caller)
+        || by_part(case, caller)
 }
 
 /// Whether it is the caller's own request.

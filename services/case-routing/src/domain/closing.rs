@@ -248,7 +248,7 @@ impl Work<'_> {
         let outstanding =
             || DomainError::guard("callback_outstanding", "the requester was not called back enough yet");
         if !command.evidence.is_empty() {
-            self.add_evidence(command.evidence.clone())?;
+            self.add_evidence(command.evidence.clone(), None)?;
         }
         let Some(verification) = self.case.verification.as_mut() else { return Err(outstanding()) };
         let callback = verification.callback.clone().ok_or_else(outstanding)?;

@@ -164,13 +164,13 @@ impl Work<'_> {
 
     /// The lead's side is done.
     pub(super) fn completed(&mut self, command: CompleteCase) -> Result<()> {
-        self.lead()?;
+        let (id, _) = self.lead()?;
         let code = self.ending(command.closed_code)?;
         let mut evidence = command.evidence;
         if evidence.is_empty() && code.is_explanation() {
             evidence.push((EvidenceKind::Explanation, format!("outcome:{code}")));
         }
-        self.add_evidence(evidence)?;
+        self.add_evidence(evidence, Some(id))?;
         self.conclude(code, &command.waived)
     }
 
@@ -257,7 +257,12 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn add_evidence(&mut self, evidence: Vec<(EvidenceKind, String)>) -> Result<()> {
+    /// What came with a task, or with none. It is of whoever acts; what the system hears of, of the task's organisation.
+    pub(super) fn add_evidence(
+        &mut self,
+        evidence: Vec<(EvidenceKind, String)>,
+        task_id: Option<TaskId>,
+    ) -> Result<()> {
         let fits = |reference: &String| !reference.is_empty() && reference.len() <= LONGEST_REFERENCE;
         if evidence.is_empty()
             || evidence.len() > MOST_EVIDENCE
@@ -265,13 +270,21 @@ impl Work<'_> {
         {
             return Err(DomainError::invalid("evidence", "1–32 references of at most 256 bytes"));
         }
-        let at = self.now;
-        self.case.evidence.extend(evidence.into_iter().map(|(kind, reference)| Evidence {
-            kind,
-            reference,
-            at,
-        }));
+        let of_task = task_id.and_then(|id| self.case.task(id).ok()).map(|task| task.org);
+        self.keep_evidence(evidence, task_id, self.by.org.or(of_task));
         Ok(())
+    }
+
+    /// References that were checked already, with whose they are.
+    pub(super) fn keep_evidence(
+        &mut self,
+        evidence: impl IntoIterator<Item = (EvidenceKind, String)>,
+        task_id: Option<TaskId>,
+        org_id: Option<OrgId>,
+    ) {
+        let at = self.now;
+        let kept = |(kind, reference)| Evidence { kind, reference, at, task_id, org_id };
+        self.case.evidence.extend(evidence.into_iter().map(kept));
     }
 
     /// What a partner says of its work; that it has worked where it says nothing that fits.
@@ -281,7 +294,12 @@ impl Work<'_> {
         if given.is_empty() {
             given.push((EvidenceKind::ServiceRecord, format!("offer:{offer_id}")));
         }
-        given.chunks(MOST_EVIDENCE).try_for_each(|some| self.add_evidence(some.to_vec()))
+        let offer = self.case.offer.as_ref().filter(|offer| offer.id == offer_id);
+        let partner = offer.map(|offer| offer.partner);
+        let led = |task: &&Task| task.part == TaskPart::Lead && Some(task.org) == partner;
+        // It may lead no more, because its time was over when it was heard.
+        let task_id = self.case.tasks.iter().rev().find(led).map(|task| task.id);
+        given.chunks(MOST_EVIDENCE).try_for_each(|some| self.add_evidence(some.to_vec(), task_id))
     }
 
     /// Mandatory assists must be in or waived; what else is open is not needed any more.

@@ -1,7 +1,7 @@
 //! The ways in which intake ends a case, or the requester does: declined, handed off, answered, withdrawn. Only a human
 //! declines (C-5). For merging see [`super::merging`].
 
-use super::case::{Case, Evidence};
+use super::case::Case;
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
@@ -179,8 +179,7 @@ impl Work<'_> {
             return Err(DomainError::guard("withdrawal_barred", message));
         }
         if let Some(reference) = statement_ref {
-            let (kind, reference) = (EvidenceKind::Document, reference.to_owned());
-            self.case.evidence.push(Evidence { kind, reference, at: self.now });
+            self.keep_evidence([(EvidenceKind::Document, reference.to_owned())], None, self.by.org);
         }
         self.withdraw(reason_code, told, Trigger::Withdraw)
     }
@@ -282,8 +281,7 @@ impl Work<'_> {
         let done_in_time = self.stop_work_clocks();
         self.clear_supervisions(|_| true);
         self.record_plain_routing(RoutingKind::AnsweredAtWindow, reason.clone());
-        let (kind, reference) = (EvidenceKind::Explanation, command.explanation_ref);
-        self.case.evidence.push(Evidence { kind, reference, at: self.now });
+        self.keep_evidence([(EvidenceKind::Explanation, command.explanation_ref)], None, Some(by));
         self.handled_by(by);
         self.case.delivery_mode = Some(DeliveryMode::GovDirect);
         self.case.closed_code = Some(command.closed_code);

@@ -68,7 +68,7 @@ impl Case {
         let reason = Reason::new("put_right_on_patrol")
             .with("before", references(&before))
             .with("after", references(&after));
-        work.add_evidence(before.into_iter().chain(after).collect())?;
+        work.add_evidence(before.into_iter().chain(after).collect(), None)?;
         work.remark()?;
         Ok(work.finish_with(PUT_RIGHT, Some(reason)))
     }
@@ -89,7 +89,7 @@ impl Case {
         work.human_official()?;
         let reason =
             Reason::new("found_again_on_patrol").with("before", references(&before)).with("urgency", urgency);
-        work.add_evidence(before)?;
+        work.add_evidence(before, None)?;
         work.remark()?;
         Ok(work.finish_with(FOUND_AGAIN, Some(reason)))
     }
@@ -134,7 +134,7 @@ impl Work<'_> {
         self.clear_supervisions(|_| true);
         let reason = Reason::new("solved_on_spot");
         self.record_plain_routing(RoutingKind::SolvedOnSpot, reason.clone());
-        self.add_evidence(done.evidence.clone())?;
+        self.add_evidence(done.evidence.clone(), None)?;
         self.handled_by(finder);
         let own = self.routes.org(finder).map(|org| org.kind);
         let by_residents = matches!(own, Some(OrgKind::Committee | OrgKind::SelfGovGroup));

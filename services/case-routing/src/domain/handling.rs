@@ -152,7 +152,7 @@ impl Case {
         if task.part == TaskPart::Lead {
             return Err(DomainError::guard("lead_completes", "the lead completes the case instead"));
         }
-        work.add_evidence(evidence)?;
+        work.add_evidence(evidence, Some(task_id))?;
         work.reported(task_id)?;
         let in_time = work.stop_clock(ClockKind::Assist, Some(task_id)).unwrap_or(true);
         work.submit(task_id, in_time)?;

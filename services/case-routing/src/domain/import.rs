@@ -382,7 +382,13 @@ impl Past {
         self.case.delivery_mode = command.delivery_mode.or(Some(by_kind));
         self.case.closed_code = command.closed_code.or(Some(ClosedCode::Resolved));
         let record = command.record.clone();
-        self.case.evidence.push(Evidence { kind: EvidenceKind::Document, reference: record, at: closed_at });
+        self.case.evidence.push(Evidence {
+            kind: EvidenceKind::Document,
+            reference: record,
+            at: closed_at,
+            task_id: None,
+            org_id: command.lead.or(Some(self.case.first_receiver)),
+        });
         if let Some(org) = lead {
             let accepted_at = self.case.accepted_at.unwrap_or(command.registered_at);
             let id: TaskId = self.ids.draw();

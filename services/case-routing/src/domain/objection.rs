@@ -2,7 +2,7 @@
 //! requester's clock runs on all the while. Whoever is ordered or called by a whistle to assist objects as well (§2.0.3): that is
 //! about its own part, and holds up nobody else.
 
-use super::case::{Case, Evidence, Objection, Task};
+use super::case::{Case, Objection, Task};
 use super::clock::Clock;
 use super::codes::*;
 use super::dispatch::RouteChoice;
@@ -287,9 +287,9 @@ impl Work<'_> {
         self.task_mut(id)?.objected = true;
         self.stop_task_clocks(id);
         self.clear_supervisions(|supervision| supervision.task == Some(id));
-        let (kind, at) = (EvidenceKind::Document, self.now);
-        let evidence = |reference: &String| Evidence { kind, reference: reference.clone(), at };
-        self.case.evidence.extend(command.basis_refs.iter().map(evidence));
+        let org = self.case.task(id)?.org;
+        let basis = command.basis_refs.iter().map(|reference| (EvidenceKind::Document, reference.clone()));
+        self.keep_evidence(basis, Some(id), Some(org));
         Ok(())
     }
 

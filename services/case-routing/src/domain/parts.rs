@@ -329,4 +329,10 @@ pub struct Evidence {
     pub kind: EvidenceKind,
     pub reference: String,
     pub at: Timestamp,
+    /// The task that it came with; none where it came with none, and in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+    /// For whom it was given; none where the requester gave it, and in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org_id: Option<OrgId>,
 }

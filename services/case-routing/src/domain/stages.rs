@@ -73,7 +73,7 @@ impl Case {
             Some(_) => {}
         }
         if !evidence.is_empty() {
-            work.add_evidence(evidence)?;
+            work.add_evidence(evidence, Some(task_id))?;
         }
         let in_time = work.stop_clock(ClockKind::Stage, None).unwrap_or(true);
         let now = work.now;

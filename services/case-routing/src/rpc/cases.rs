@@ -18,7 +18,7 @@ use super::{
     convert,
     desk::{Desk, aim},
     discretion::Discretion,
-    exchange_forms, joined_words, mediation_view, parse,
+    evidence_view, exchange_forms, joined_words, mediation_view, parse,
     register::{Entry, TEXT},
     verification::independent,
     wait::Wait,
@@ -275,6 +275,7 @@ impl Cases {
         let said = said.iter().filter(|said| joined_words::is_shown(said, &record.case, by));
         let discretion = Discretion::of(&record.case, by);
         case.remarks = said.map(|said| discretion.remark(said)).collect();
+        case.evidence = evidence_view::shown(&record.case, by);
         Ok(case)
     }
 

@@ -99,6 +99,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         grid_code: case.place.grid.clone().unwrap_or_default(),
         point: case.place.point.map(point),
         later_calls: case.later_calls.iter().map(attempt).collect(),
+        evidence: Vec::new(),
     }
 }
 
@@ -211,6 +212,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         application_state: case.application.as_ref().map_or(0, |face| application_state(face.state).into()),
         // GetCase has these.
         later_calls: Vec::new(),
+        evidence: Vec::new(),
         tasks: Vec::new(),
         clocks: Vec::new(),
         offer: None,

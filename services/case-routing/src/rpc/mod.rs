@@ -21,6 +21,7 @@ mod duty_assessments;
 mod duty_forms;
 mod duty_founding;
 mod duty_refusals;
+mod evidence_view;
 mod exchange;
 mod exchange_files;
 mod exchange_forms;

@@ -15,9 +15,10 @@ use chassis::{
 };
 use chrono::TimeDelta;
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::{
-    disputes::{DEPARTMENTS, district},
+    disputes::{DEPARTMENTS, district, head},
     exchange::World,
     support::{District, request_id},
 };
@@ -433,5 +434,110 @@ async fn relief_that_nobody_applied_for_is_not_refused_at_the_window_without_rea
     let plain = d.cases(&resident).register_case(request(&d)).await.unwrap().into_inner().case.unwrap();
     let declined = intake(&d).decline_case(decline(&plain)).await.unwrap().into_inner().case.unwrap();
     assert_eq!(declined.state(), pb::CaseState::NotAccepted);
+    d.service.stop().await;
+}
+
+/// References with their kind, task and organisation, as somebody reads them.
+async fn evidence(d: &District, reader: &Persona, case: &pb::Case) -> Vec<[String; 4]> {
+    let shown = own(d, reader, case).await.evidence.into_iter();
+    assert!(shown.as_slice().iter().all(|one| one.given_time.is_some()), "{shown:?}");
+    shown.map(|one| [one.evidence_ref, one.kind, one.task_id, one.org_id]).collect()
+}
+
+#[tokio::test]
+async fn evidence_is_read_by_who_judges_it_and_the_requester_reads_what_no_assist_handed_in() {
+    let d = district().await;
+    let resident = Persona::resident(d.district);
+    let case = contacted(&d, &signed(&d, &resident).await, "phone").await;
+    let helper = head(&d, DEPARTMENTS[0]);
+    let whistle = pb::WhistleCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        org_ids: vec![DEPARTMENTS[0].to_string()],
+        reason_code: "joint_work".into(),
+        ..Default::default()
+    };
+    let called = d.tasks(&d.dispatcher()).whistle_case(whistle).await.unwrap().into_inner().case.unwrap();
+    let assist = called.tasks.iter().find(|task| task.part() == pb::TaskPart::Assist).unwrap();
+    let assist = assist.task_id.clone();
+    let sign = pb::SignTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: assist.clone(),
+        ..Default::default()
+    };
+    d.tasks(&helper).sign_task(sign).await.unwrap();
+    let submit = pb::SubmitTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: assist.clone(),
+        evidence_refs: vec!["photo:1".into(), "record:2".into()],
+        ..Default::default()
+    };
+    d.tasks(&helper).submit_task(submit).await.unwrap();
+    let row = |reference: &str, kind: &str, task: &str, org: Uuid| {
+        [reference.to_owned(), kind.to_owned(), task.to_owned(), org.to_string()]
+    };
+    let helped = [
+        row("photo:1", "photo", &assist, DEPARTMENTS[0]),
+        row("record:2", "service_record", &assist, DEPARTMENTS[0]),
+    ];
+    assert_eq!(evidence(&d, &d.leader(), &case).await, helped, "before it is accepted or sent back");
+    assert_eq!(evidence(&d, &resident, &case).await, Vec::<[String; 4]>::new());
+
+    let complete = pb::CompleteCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        evidence_refs: vec!["photo:done".into()],
+        ..Default::default()
+    };
+    let told = d.tasks(&d.leader()).complete_case(complete).await.unwrap().into_inner().case.unwrap();
+    assert!(told.evidence.is_empty(), "GetCase has it");
+    let done = row("photo:done", "photo", &case.tasks[0].task_id, d.office);
+    let all = [&helped[..], std::slice::from_ref(&done)].concat();
+    assert_eq!(evidence(&d, &d.verifier(), &case).await, all);
+    assert_eq!(evidence(&d, &helper, &case).await, all);
+    assert_eq!(evidence(&d, &resident, &case).await, [done.clone()]);
+
+    let verify = pb::VerifyCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        method: "photo".into(),
+        resolution: pb::Resolution::Resolved.into(),
+        callback: pb::CallbackOutcome::Reached.into(),
+        callback_resolution: pb::Resolution::Resolved.into(),
+        evidence_refs: vec!["photo:checked".into()],
+        ..Default::default()
+    };
+    desk(&d, &d.verifier()).verify_case(verify).await.unwrap();
+    let checked = row("photo:checked", "photo", "", d.centre);
+    assert_eq!(evidence(&d, &resident, &case).await, [done, checked]);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_asked_reads_the_answer_that_was_given() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.cases(&resident).register_case(request(&d)).await.unwrap().into_inner().case.unwrap();
+    let accept = pb::AcceptCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    intake(&d).accept_case(accept).await.unwrap();
+    let answer = pb::AnswerCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        closed_code: pb::ClosedCode::Explained.into(),
+        answer_ref: "kb:medical-insurance".into(),
+        ..Default::default()
+    };
+    intake(&d).answer_case(answer).await.unwrap();
+    let station = d.station.to_string();
+    let given = ["kb:medical-insurance", "explanation", "", station.as_str()].map(str::to_owned);
+    for reader in [&resident, &d.verifier()] {
+        assert_eq!(evidence(&d, reader, &case).await, std::slice::from_ref(&given));
+    }
     d.service.stop().await;
 }

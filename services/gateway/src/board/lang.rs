@@ -213,6 +213,12 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("callback_outcome_reached", "已联系上", "Reached"),
     ("callback_outcome_unreached", "未联系上", "Not reached"),
     ("callback_outcome_not_due", "无需回访", "Not due"),
+    // Of evidence.
+    ("evidence_kind_photo", "照片", "Photo"),
+    ("evidence_kind_document", "文件", "Document"),
+    ("evidence_kind_explanation", "解释说明", "Explanation"),
+    ("evidence_kind_service_record", "服务记录", "Service record"),
+    ("evidence_kind_work_report", "工作报告", "Work report"),
     // Of ratings: how they came.
     ("channel_window", "窗口", "At the window"),
     ("channel_phone", "电话", "By phone"),

@@ -7,9 +7,9 @@ use proto::{
     analytics::v1::{Count, GetBoardResponse, IndicatorValue, StreetSummary},
     auth::v1::Role,
     case_routing::v1::{
-        ApplicationState, AssignmentStatus, CallbackAttempt, CallbackOutcome, Case, CaseRemark, CaseState,
-        Clock as Limit, ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket, GeoPoint,
-        GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse,
+        ApplicationState, AssignmentStatus, CallbackAttempt, CallbackOutcome, Case, CaseEvidence, CaseRemark,
+        CaseState, Clock as Limit, ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket,
+        GeoPoint, GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse,
         ListServiceItemsResponse, MediationState, MediationSummary, PublicNotice, Rating, Reason,
         RoutingCandidate, RoutingDecision, ServiceItem, SyncState, Task, TaskPart, TaskState, TimelineEntry,
         Verification, WaitCaseRequest, WaitCaseResponse,
@@ -196,6 +196,20 @@ pub fn case() -> Case {
             evidence_refs: vec!["photo:checked".into()],
             ..Default::default()
         }),
+        evidence: vec![
+            CaseEvidence {
+                kind: "photo".into(),
+                evidence_ref: "photo:<lamp>".into(),
+                task_id: "t-2".into(),
+                org_id: OFFICE.into(),
+                given_time: at(1_200),
+            },
+            CaseEvidence {
+                kind: "explanation".into(),
+                evidence_ref: "kb:lamps".into(),
+                ..Default::default()
+            },
+        ],
         tasks: vec![
             task(1, BUREAU, TaskPart::Lead, TaskState::Working),
             task(2, OFFICE, TaskPart::Assist, TaskState::Submitted),

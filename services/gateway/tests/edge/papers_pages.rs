@@ -4,10 +4,11 @@ use prost_types::Timestamp;
 use proto::{
     auth::v1::Role,
     case_routing::v1::{
-        Application, DutyLeg, DutyTransfer, DutyTransferState, GetAdmissionResponse, GetApplicationRequest,
-        GetApplicationResponse, GetCaseResponse, GetDutyTransferRequest, GetDutyTransferResponse,
-        GetMediationRequest, LegState, ListAdmissionsResponse, ListMediationsRequest, ListMediationsResponse,
-        Mediation, MediationDeadline, MediationDeadlineKind, TaskAdmission,
+        Application, Case, DutyLeg, DutyTransfer, DutyTransferState, GetAdmissionResponse,
+        GetApplicationRequest, GetApplicationResponse, GetCaseResponse, GetDutyTransferRequest,
+        GetDutyTransferResponse, GetMediationRequest, LegState, ListAdmissionsResponse,
+        ListMediationsRequest, ListMediationsResponse, Mediation, MediationDeadline, MediationDeadlineKind,
+        TaskAdmission,
     },
     identity::v1::SignInResponse,
 };
@@ -144,6 +145,24 @@ async fn a_case_tells_what_is_missing_why_it_waits_and_what_people_said_for_the_
     edge.services.answer("GetCase", &GetCaseResponse { case: Some(told) });
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
     assert!(html.contains(&row("身份证", "另有补正")) && html.contains("ticket:1"), "{html}");
+}
+
+#[tokio::test]
+async fn a_case_lists_what_was_handed_in_with_which_task_and_by_whom() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    assert_eq!(status, 200);
+    let photo = "photo:&#60;lamp&#62;</th><td>照片</td><td>420103-20260302-000001-2</td>";
+    let explanation = "kb:lamps</th><td>解释说明</td><td>—</td><td>—</td>";
+    shows(&html, &["佐证材料", photo, "<td>2026-03-03 05:00</td>", explanation]);
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &format!("{session}; jh_lang=en")).await;
+    shows(&html, &[">Evidence</h2>", "<td>Photo</td>", "<td>Explanation</td>", "Handed in"]);
+
+    let nothing = Case { evidence: Vec::new(), ..canned::case() };
+    edge.services.answer("GetCase", &GetCaseResponse { case: Some(nothing) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    assert!(!html.contains("佐证材料"), "{html}");
 }
 
 #[tokio::test]

@@ -145,6 +145,7 @@ impl From<&Assignment> for wire::Assignment {
             place_unit_id: a.place_unit_id.map(|id| id.to_string()).unwrap_or_default(),
             offer_due_time: Some(to_proto(a.offer_due_at)),
             end_reason_code: a.end_reason.clone(),
+            evidence_refs: a.evidence.clone(),
         }
     }
 }

@@ -34,6 +34,20 @@ async fn a_worker_accepts_arrives_and_finishes() {
 }
 
 #[tokio::test]
+async fn who_hands_the_result_in_reads_the_evidence_that_the_worker_gave() {
+    let (world, worker, case, id) = offered().await;
+    world.accept(&worker, &id).await.unwrap();
+    let there = world.arrive(&worker, &id).await.unwrap();
+    assert!(there.evidence_refs.is_empty());
+    assert_eq!(world.finish(&worker, &id).await.unwrap().evidence_refs, ["photo:after"]);
+    assert_eq!(world.of_task(case.task).await[0].evidence_refs, ["photo:after"], "listed");
+    let head = Persona::new(Role::StationHead, COMMUNITY).org(STATION);
+    let request = GetAssignmentRequest { assignment_id: id };
+    let read = world.assignments(&head).get_assignment(request).await.unwrap().into_inner();
+    assert_eq!(read.assignment.unwrap().evidence_refs, ["photo:after"]);
+}
+
+#[tokio::test]
 async fn a_repeated_request_answers_the_same_and_another_body_is_refused() {
     let (world, worker, _, id) = offered().await;
     let request = accepting(&id);

@@ -35,7 +35,13 @@ impl Mediation {
         if evidence.is_empty() {
             return Err(DomainError::invalid("evidence_refs", "name what the follow-up found"));
         }
-        let found = evidence.into_iter().map(|(kind, reference)| Evidence { kind, reference, at: now });
+        let found = evidence.into_iter().map(|(kind, reference)| Evidence {
+            kind,
+            reference,
+            at: now,
+            task_id: None,
+            org_id: act.by.org,
+        });
         work.mediation.evidence = found.collect();
         let in_time = work.deadline(D::Performance).is_none_or(|deadline| deadline.in_time(now));
         work.meet(D::Performance);

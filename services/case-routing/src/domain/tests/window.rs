@@ -372,3 +372,35 @@ fn cases_of_an_earlier_release_are_read_and_go_on() {
     let older = of_an_earlier_release(&objected, &[("/objection", "evidence_refs")]);
     assert_eq!(older.objection.unwrap().evidence_refs, Vec::<String>::new());
 }
+
+#[test]
+fn what_is_handed_in_is_kept_with_its_task_and_for_whom_it_was_given() {
+    let mut world = World::new();
+    let case = world.in_progress("street_light");
+    let lead = case.lead_task.unwrap();
+    let assist = case.tasks.iter().find(|task| task.part == TaskPart::Assist).unwrap().id;
+    let photo = |reference: &str| vec![(EvidenceKind::Photo, reference.to_owned())];
+    let case = case.sign(assist, &world.official(URBAN)).unwrap().case;
+    let case = case.submit_task(assist, photo("photo:1"), &world.official(URBAN)).unwrap().case;
+    let case = world.complete(case);
+    let found = VerifyCase { evidence: photo("photo:2"), ..found_good() };
+    let case = case.verify(&found, &world.official(VERIFIER)).unwrap().case;
+    let kept: Vec<_> =
+        case.evidence.iter().map(|one| (one.reference.as_str(), one.task_id, one.org_id)).collect();
+    let expected = [
+        ("photo:1", Some(assist), Some(URBAN)),
+        ("photo-1", Some(lead), Some(STREET_OFFICE)),
+        ("photo:2", None, Some(VERIFIER)),
+    ];
+    assert_eq!(kept, expected);
+
+    let older = of_an_earlier_release(&case, &[("/evidence/0", "task_id"), ("/evidence/0", "org_id")]);
+    assert_eq!((older.evidence[0].task_id, older.evidence[0].org_id), (None, None));
+    assert_eq!(older.evidence[1..], case.evidence[1..]);
+
+    // What a partner did is heard of by the system.
+    let case = world.with_partner();
+    let (offer, lead) = (case.offer.clone().unwrap().id, case.lead_task);
+    let done = case.social_completed(offer, &[], &world.system()).unwrap().unwrap().case;
+    assert_eq!((done.evidence[0].task_id, done.evidence[0].org_id), (lead, Some(GROUP)));
+}
