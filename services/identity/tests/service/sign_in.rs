@@ -273,7 +273,7 @@ async fn keys_rotate_while_old_tokens_go_on() {
         key_id,
         "a repeat rotates nothing"
     );
-    let entries = audit::entries(&mut *world.service.db().conn().await.unwrap()).await.unwrap();
+    let entries = audit::entries(&mut world.service.db().conn().await.unwrap()).await.unwrap();
     let done: Vec<&str> = entries.iter().map(|entry| entry.access.action.as_str()).collect();
     assert_eq!(done, ["RotateKeys"], "who rotated them is known");
     let jwks = world.auth_anonymously().get_jwks(GetJwksRequest {}).await.unwrap().into_inner().jwks_json;
