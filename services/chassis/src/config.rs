@@ -254,7 +254,7 @@ impl Default for SpineConfig {
             confirm_timeout_ms: 5_000,
             lease_ms: 3_000,
             consume_batch: 200,
-            consume_linger_ms: 20,
+            consume_linger_ms: 30,
             retry_first_ms: 500,
             retry_max_ms: 60_000,
             max_attempts: 8,

@@ -56,7 +56,7 @@ impl From<&SpineConfig> for RunnerConfig {
             batch,
             linger,
             local_batch: batch,
-            local_linger: linger / 4,
+            local_linger: linger / 2,
             retry_first: Duration::from_millis(spine.retry_first_ms),
             retry_max: Duration::from_millis(spine.retry_max_ms),
             max_attempts: spine.max_attempts,
@@ -72,9 +72,9 @@ impl RunnerConfig {
     pub(crate) fn bulk(self) -> Self {
         Self {
             batch: 4 * self.batch,
-            linger: 8 * self.linger,
+            linger: 5 * self.linger,
             local_batch: 4 * self.local_batch,
-            local_linger: 16 * self.local_linger,
+            local_linger: 6 * self.local_linger,
             ..self
         }
     }
