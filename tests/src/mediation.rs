@@ -1,4 +1,4 @@
-//! Flow F5: what the scenario does not look at itself: what the event log holds of both mediations.
+//! Flow F5: what the scenario does not look at itself: what the event log holds of its mediations.
 
 use jianghan::{reconcile, scenario::Scenario};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{World, eventually, tables::Tables};
 
 /// One dispute is agreed on, confirmed, performed and closed as mediated; another ends when a party does not want it any
-/// more, and the street has the case.
+/// more, a third when the talks fail, and the street has their cases.
 pub async fn disputes_are_mediated(world: &World) {
     let played = world.performs(Scenario::Mediation).await;
     let agreed = played.case(0).expect("the first case");
@@ -20,6 +20,9 @@ pub async fn disputes_are_mediated(world: &World) {
     .await;
     let ended = played.case(1).expect("the second case");
     assert_eq!(told(world, ended, 2).await, ["MediationOpened", "MediationFailed"]);
+    let failed = played.case(2).expect("the third case");
+    let expected = ["MediationOpened", "MediationEscalationReported", "MediationFailed"];
+    assert_eq!(told(world, failed, 3).await, expected);
 }
 
 /// The events of a mediation, in the order in which analytics took them in.

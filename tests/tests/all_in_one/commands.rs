@@ -20,16 +20,18 @@ use uuid::Uuid;
 /// The street that the community lies in.
 const STREET: &str = "420103005";
 
-fn list(told: &Value) -> &[Value] {
+/// The parts of a list.
+pub fn list(told: &Value) -> &[Value] {
     told.as_array().unwrap_or_else(|| panic!("no list: {told}"))
 }
 
-fn text(path: &Path) -> &str {
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
 /// Whether a number is there and above zero.
-fn some(told: &Value) -> bool {
+pub fn some(told: &Value) -> bool {
     told.as_u64().is_some_and(|number| number > 0)
 }
 
@@ -47,7 +49,6 @@ fn every_command_that_looks_at_a_running_suite_answers() {
         routes(world, case, dir.path()).await;
         catalogue(world, dir.path()).await;
         exports_and_imports(world, dir.path()).await;
-        classifier(world, dir.path()).await;
         figures(world).await;
         exchange(world).await;
         calendar(world).await;
@@ -224,19 +225,6 @@ async fn exports_and_imports(world: &World, dir: &Path) {
     assert!(!well, "a row that is wrong is a finding: {told}");
     assert_eq!((&told["imported"], &told["problems"]), (&json!(1), &json!(1)), "{told}");
     assert_eq!(told["first_problems"][0]["line"], 3, "{told}");
-}
-
-/// Nobody has brought a model here.
-async fn classifier(world: &World, dir: &Path) {
-    let told = world.is_told_well(&["classify", "models"]).await;
-    assert_eq!((&told["in_force"], &told["models"]), (&json!(0), &json!([])), "{told}");
-    let told = world.is_told_well(&["classify", "suggest", "--text", "路灯不亮"]).await;
-    assert_eq!(told["state"], "no_model", "{told}");
-    assert_eq!(world.is_told_well(&["classify", "accuracy"]).await, json!([]));
-    let file = dir.join("corrections.csv");
-    let told = world.is_told_well(&["classify", "corrections", "--out", text(&file)]).await;
-    assert_eq!(told["corrections"], 0, "{told}");
-    assert_eq!(fs::read_to_string(&file).expect("the file"), "subject,detail,label\n");
 }
 
 /// What analytics makes of it all.

@@ -1,9 +1,9 @@
-//! Flow F5 in one process: a dispute is mediated, and another given back when a party does not want it any more.
+//! Flow F5 in one process: a dispute is mediated, another given back when a party does not want it any more, a third when the talks fail.
 
 use tests::{World, run};
 
 #[test]
-fn a_dispute_ends_in_an_agreement_and_another_is_given_back_when_a_party_ends_it() {
+fn a_dispute_ends_in_an_agreement_and_others_are_given_back_when_a_party_ends_it_or_talks_fail() {
     run(async {
         let world = World::all_in_one().await;
         let _turn = world.shared().await;

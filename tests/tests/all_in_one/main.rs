@@ -16,6 +16,7 @@ mod f8;
 mod golden_trace;
 mod idempotency;
 mod imports;
+mod in_force;
 mod poisoned_event;
 mod revocation;
 mod scenarios;

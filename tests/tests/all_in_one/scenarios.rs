@@ -8,7 +8,7 @@ use tests::{World, run};
 
 /// What must stand on the board of each scenario.
 const BOARD: [(Scenario, &[&str]); 6] = [
-    (Scenario::OneWindow, &["已结案", "为什么由它办"]),
+    (Scenario::OneWindow, &["已结案", "为什么由它办", "差评核实", "返工", "二级督办"]),
     (
         Scenario::Application,
         &["服务申请", "公示", "行政复议", "王**", "谁去的", "复核日", "到期复核", "继续享受", "已终止"],
@@ -18,7 +18,7 @@ const BOARD: [(Scenario, &[&str]); 6] = [
         Scenario::Whistle,
         &["吹哨报到", "按时", "迟到", "二级督办", "三级督办", "已销号", "时限已过 50%", "时限已过 80%"],
     ),
-    (Scenario::Mediation, &["人民调解", "已履行", "当事人终止"]),
+    (Scenario::Mediation, &["人民调解", "已履行", "当事人终止", "调解不成，已告知其他途径"]),
     (
         Scenario::Duty,
         &["回滚", "终止", "权（授权）", "社区退回的未准入工作", "五个到社区", "已到位", "系统未记录"],

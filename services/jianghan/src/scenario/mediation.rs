@@ -1,14 +1,15 @@
 //! F5: a dispute is applied for, consented to, talked over, agreed on, confirmed by the court and performed; another one ends
-//! when a party does not want it any more.
+//! when a party does not want it any more; of a third one the police is told, and the talks come to nothing.
 
 use anyhow::{Context, Result};
 use chassis::clock::to_proto;
 use prost_types::Timestamp;
 use proto::case_routing::v1::{
-    AgreementKind, Case, CaseState, ClosedCode, CourtAnswer, DeliveryMode, HoldSessionRequest, Mediation,
-    MediationOrigin, MediationState, OpenMediationRequest, PartyEntry, PartyKind, RecordAgreementRequest,
-    RecordConfirmationRequest, RecordConsentRequest, RecordPerformanceRequest, RefuseMediationRequest,
-    RequestConfirmationRequest, SignAgreementRequest, TakeMediationRequest,
+    AgreementKind, Case, CaseState, ClosedCode, CourtAnswer, DeliveryMode, FailMediationRequest,
+    HoldSessionRequest, Mediation, MediationOrigin, MediationState, OpenMediationRequest, PartyEntry,
+    PartyKind, RecordAgreementRequest, RecordConfirmationRequest, RecordConsentRequest,
+    RecordPerformanceRequest, RefuseMediationRequest, ReportEscalationRequest, RequestConfirmationRequest,
+    SignAgreementRequest, TakeMediationRequest,
 };
 
 use super::{
@@ -60,6 +61,12 @@ verbs! {
     finds_performed() = record_performance("RecordPerformance", RecordPerformanceRequest {
         evidence_refs: vec!["doc:visit".into()],
     });
+    tells_police() = report_escalation("ReportEscalation", ReportEscalationRequest {
+        ground_code: "violence".into(),
+    });
+    gives_up_talks() = fail_mediation("FailMediation", FailMediationRequest {
+        reason_code: "no_agreement".into(),
+    });
 }
 
 impl Person<'_> {
@@ -85,7 +92,8 @@ impl Person<'_> {
 
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     agreed(story).await?;
-    ended_by_a_party(story).await
+    ended_by_a_party(story).await?;
+    talks_fail(story).await
 }
 
 /// A quarrel that the committee has in hand, in its first session.
@@ -220,7 +228,41 @@ async fn ended_by_a_party(story: &mut Story<'_>) -> Result<()> {
         )
         .await?;
     expect(ended.state() == MediationState::TerminatedByParty, "ended by a party")?;
-    let remedy = ended.remedy.context("which way is open")?;
+    street_takes_over(story, &case, &ended).await
+}
+
+async fn talks_fail(story: &mut Story<'_>) -> Result<()> {
+    let stage = story.stage;
+    let shown =
+        ("调解不成，告知其他途径，街道接着办", "the talks fail: other ways are told, the street takes over");
+    let (case, mediation) = in_session(story, [11, 12], shown).await?;
+    let mediator = stage.login(&format!("mediator.{COMMUNITY}"))?;
+    let reported = story
+        .step(
+            &mediator,
+            "一方扬言动手：报告公安机关，调解继续",
+            "tells the police that one of them threatens violence; the talks go on",
+            mediator.tells_police(&mediation),
+        )
+        .await?;
+    expect(reported.state() == MediationState::InSession, "still in session")?;
+    expect(reported.escalations.len() == 1, "the report to the police is noted")?;
+    let failed = story
+        .step(
+            &mediator,
+            "未能达成协议：告知仲裁、行政、诉讼途径",
+            "finds that they will not agree, and tells them of arbitration, the administration and the court",
+            mediator.gives_up_talks(&mediation),
+        )
+        .await?;
+    expect(failed.state() == MediationState::ToldOfChannels, "failed, told of the other ways")?;
+    street_takes_over(story, &case, &failed).await
+}
+
+/// The parties know which way is open now, and the public service has the case.
+async fn street_takes_over(story: &Story<'_>, case: &Case, ended: &Mediation) -> Result<()> {
+    let stage = story.stage;
+    let remedy = ended.remedy.as_ref().context("which way is open")?;
     expect(!remedy.text_zh.is_empty() && !remedy.text_en.is_empty(), "in both languages")?;
     let case = stage.looks_at(&case.case_id).await?;
     expect_state(&case, CaseState::Dispatched)?;

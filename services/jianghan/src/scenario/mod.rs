@@ -28,7 +28,7 @@ pub use self::{
 /// The scenarios, by the names they are called by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// 一窗受理：登记、派单、到场、核查、评价、结案 · one window: registered, dispatched, done, verified, rated, closed
+    /// 一窗受理：登记、派单、到场、核查、评价、结案；另一件差评：回访、核实、返工 · one window: registered, dispatched, done, verified, rated, closed; another rated badly, and done again
     OneWindow,
     /// 低保申请：公示、异议复查、批准兑现，到期复核续发或终止；另一件书面不予批准 · an allowance: public notice, objection, granted, re-checked, renewed or ended; another refused in writing
     Application,
@@ -36,7 +36,7 @@ pub enum Scenario {
     Arbitration,
     /// 街道吹哨、部门报到、双向考核；另一件部门不来：提醒、超期、督办逐级上升 · a street whistles, departments report in, both judge; one that stays away: reminders, supervision up to level 3
     Whistle,
-    /// 人民调解：同意、协议、司法确认、履行；另一件当事人终止 · mediation: consent, agreement, court, performed; another ended by a party
+    /// 人民调解：同意、协议、司法确认、履行；另一件当事人终止；再一件报警后调解不成 · mediation: consent, agreement, court, performed; another ended by a party; one that comes to nothing
     Mediation,
     /// 职责下移：先经评估，权、费、人、训齐备才生效，否则回滚；五个到社区；拒收未准入事项 · a duty is assessed, and moves down with all it needs, or not at all; what has come with it
     Duty,

@@ -7,10 +7,10 @@ use proto::{
         AcceptCaseRequest, AnswerSupervisionRequest, AppraiseWhistleRequest, AssignmentStatus,
         CallbackOutcome, Case, CaseState, Channel, ClearSupervisionRequest, CompleteCaseRequest,
         ContactRequesterRequest, DispatchCaseRequest, GetCaseRequest, GetTimelineRequest, IntakeCaseRequest,
-        JudgeRatingRequest, ObjectTaskRequest, OrderReworkRequest, RateCaseRequest, RegisterCaseRequest,
-        ReportInRequest, Resolution, ResolveObjectionRequest, RuleObjectionRequest, SignTaskRequest,
-        SubmitTaskRequest, SuperviseCaseRequest, TakePositionRequest, TimelineEntry, TriageCaseRequest,
-        Urgency, VerifyCaseRequest, WhistleCaseRequest, WithdrawCaseRequest,
+        JudgeRatingRequest, ObjectTaskRequest, OrderReworkRequest, RateCaseRequest, RecordCallbackRequest,
+        RegisterCaseRequest, ReportInRequest, Resolution, ResolveObjectionRequest, RuleObjectionRequest,
+        SignTaskRequest, SubmitTaskRequest, SuperviseCaseRequest, TakePositionRequest, TimelineEntry,
+        TriageCaseRequest, Urgency, VerifyCaseRequest, WhistleCaseRequest, WithdrawCaseRequest,
     },
     staffing::v1::{AcceptAssignmentRequest, ArriveOnSiteRequest, FinishAssignmentRequest},
     volunteer_matching::v1::{
@@ -124,6 +124,11 @@ verbs! {
     });
     /// Rates the service, 5 very satisfied to 1 very dissatisfied.
     rates(case, grade: i32) = cases.rate_case("RateCase", RateCaseRequest { grade: grade });
+    /// Speaks with the requester about a bad rating: it is not solved.
+    calls_back(case) = verification.record_callback("RecordCallback", RecordCallbackRequest {
+        outcome: CallbackOutcome::Reached.into(), resolution: Resolution::NotResolved.into(), grade: 1,
+        contact_confirmed: true,
+    });
     /// Judges a bad rating.
     judges(case, valid: bool) = verification.judge_rating("JudgeRating", JudgeRatingRequest {
         valid: valid, reason_code: if valid { "complaint_founded" } else { "complaint_unfounded" }.into(),
