@@ -88,6 +88,9 @@ pub async fn a_file_of_messages_is_played(world: &World) {
     };
     assert_eq!((sum("by_state"), sum("by_closed_code")), (10, 10), "{told}");
     assert!((1..=10).contains(&sum("by_delivery_mode")), "{told}");
+    for figure in ["by_state", "by_closed_code", "by_delivery_mode"] {
+        assert_eq!(told[figure].get(""), None, "{figure} has names: {told}");
+    }
 
     // The words of the file are those of the cases, and its labels say what they are about; the last row but two has none.
     let dispatcher = world.dispatcher();

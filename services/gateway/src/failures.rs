@@ -1,6 +1,6 @@
 //! Wrong passwords by whom they come from. Identity locks a login after five of them in a row, whoever sent them: one client could keep
 //! anybody locked out. So it is stopped before: at one login it fails four times, and altogether not often. What is in hand at a
-//! login may fail, too. Neither addresses nor logins are kept, only what a key of this process makes of them.
+//! login may fail, too. Each replica counts by itself: of two, one client may reach five nevertheless. Neither addresses nor logins are kept, only what a key of this process makes of them.
 
 use std::{
     collections::HashMap,

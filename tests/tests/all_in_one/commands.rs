@@ -83,7 +83,7 @@ fn a_bench_on_servers_of_its_own_tells_every_figure() {
     run(async {
         let world = World::all_in_one().await; // for its binary
         let _turn = world.alone().await; // with the machine
-        let told = measured(world, &["lifecycle", "--seconds", "2", "--users", "2"]).await;
+        let told = measured(world, &["lifecycle", "--seconds", "8", "--users", "2"]).await;
         assert_eq!(
             (&told["shape"], &told["users"], &told["errors"]),
             (&json!("all-in-one"), &json!(2), &json!(0)),

@@ -1,6 +1,7 @@
 //! What imports and exports of lists have in common: the file of a request, and problems as callers see them.
 
 use chassis::{Error, Result, proto::case_routing::v1 as pb};
+use tokio::sync::Semaphore;
 
 use super::{convert, parse};
 use crate::tables::{self, Format, Problem, Table};
@@ -18,12 +19,20 @@ pub fn format(number: i32) -> Result<Format> {
     parse::word("format", number, known, None)
 }
 
+/// One is read at a time: a workbook may unpack to a thousand times its size.
+static READING: Semaphore = Semaphore::const_new(1);
+
 /// The table of a request, read on a thread of its own: other calls do not wait for a large one.
 pub async fn table(file: Vec<u8>, format: Format) -> Result<Table> {
     if file.is_empty() {
         return Err(Error::invalid("file", "is required"));
     }
-    let read = tokio::task::spawn_blocking(move || tables::read(&file, format)).await.map_err(Error::task)?;
+    let turn = READING.acquire().await.map_err(Error::internal)?;
+    let read = tokio::task::spawn_blocking(move || {
+        let _turn = turn; // until it is read, whoever may have gone
+        tables::read(&file, format)
+    });
+    let read = read.await.map_err(Error::task)?;
     read.map_err(|error| Error::invalid("file", error.to_string()))
 }
 

@@ -80,18 +80,62 @@ pub fn read(bytes: &[u8]) -> std::result::Result<Vec<Row>, Unreadable> {
     Ok(rows)
 }
 
-/// Unpacks everything into nothing, and stops at the bound.
+/// How many elements of a name there are, whatever stands before it.
+fn elements(part: &[u8], name: &str) -> usize {
+    let begins = |at: &usize| {
+        let rest = part[at + 1..].strip_prefix(name.as_bytes());
+        rest.and_then(<[u8]>::first).is_some_and(|next| next.is_ascii_whitespace() || b"/>".contains(next))
+    };
+    let marks = part.iter().enumerate().filter(|(_, byte)| b"<:".contains(byte));
+    marks.map(|(at, _)| at).filter(begins).count()
+}
+
+/// Whether room is asked for a million shared texts or more, which no sheet holds.
+fn asks_for_much(part: &[u8]) -> bool {
+    const NAME: &[u8] = b"uniqueCount";
+    let number = |after: &[u8]| {
+        let value = after.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start().get(1..)?;
+        let zeros = value.iter().take_while(|byte| **byte == b'0').count();
+        Some(value[zeros..].iter().take_while(|byte| byte.is_ascii_digit()).count())
+    };
+    let mut asked = part.windows(NAME.len()).enumerate().filter(|(_, word)| *word == NAME);
+    asked.any(|(at, _)| number(&part[at + NAME.len()..]).is_some_and(|digits| digits > 6))
+}
+
+/// Unpacks every file, one after the other, and stops at the bound. The library makes room for as many shared texts (`si`) as a file
+/// asks for, and copies font and format for each style (`xf`) and the path of its file for each `sheet`: what would take much more
+/// than the files themselves is refused. It compares names byte by byte, so no spelling of them gets past.
 fn bounded(bytes: &[u8]) -> std::result::Result<(), Unreadable> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|_| Unreadable::NotXlsx)?;
+    // What begins as another container the library takes for a locked workbook, and follows its sectors in rings.
+    if !bytes.starts_with(b"PK\x03\x04") {
+        return Err(Unreadable::NotXlsx);
+    }
+    let no = |_| Unreadable::NotXlsx;
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(no)?;
     if archive.len() > MAX_FILES {
         return Err(Unreadable::TooLarge);
     }
-    let mut left = MAX_UNPACKED;
+    let most_texts = MAX_COLUMNS.saturating_mul(usize::try_from(MAX_ROWS).unwrap_or(usize::MAX));
+    let (mut left, mut sheets, mut part) = (MAX_UNPACKED, 0, Vec::new());
     for number in 0..archive.len() {
-        let file = archive.by_index(number).map_err(|_| Unreadable::NotXlsx)?;
-        let unpacked = std::io::copy(&mut file.take(left + 1), &mut std::io::sink());
-        let unpacked = unpacked.map_err(|_| Unreadable::NotXlsx)?;
+        let file = archive.by_index(number).map_err(no)?;
+        // As the library looks files up.
+        let name = file.name().map_err(no)?.replace('\\', "/").to_ascii_lowercase();
+        part.clear();
+        file.take(left + 1).read_to_end(&mut part).map_err(|_| Unreadable::NotXlsx)?;
+        let unpacked = u64::try_from(part.len()).unwrap_or(u64::MAX);
         left = left.checked_sub(unpacked).ok_or(Unreadable::TooLarge)?;
+        sheets += elements(&part, "sheet");
+        let much = if name.ends_with("sharedstrings.xml") {
+            asks_for_much(&part) || elements(&part, "si") > most_texts
+        } else if name.ends_with("styles.xml") {
+            part.len() > 4 << 20 || elements(&part, "xf").saturating_mul(part.len()) > 64 << 20
+        } else {
+            name.ends_with(".rels") && part.len() > 256 << 10
+        };
+        if much || sheets > MAX_FILES {
+            return Err(Unreadable::TooLarge);
+        }
     }
     Ok(())
 }
@@ -176,6 +220,31 @@ mod tests {
         let long = "x".repeat(MAX_CELL);
         assert_eq!(found(&long, 2_000).unwrap().len(), 2_000);
         assert_eq!(found(&long, 3_000), Err(Unreadable::TooLarge));
+    }
+
+    #[test]
+    fn what_a_file_asks_room_for_and_what_would_be_copied_often_is_bounded() {
+        for count in
+            ["uniqueCount=\"4000000000\"", "uniqueCount = '0009999999'", "\tuniqueCount\n=\"1000000\""]
+        {
+            let strings = format!("<x:sst xmlns:x=\"m\" {count}><x:si/></x:sst>");
+            let book = workbook_with(&[("sharedStrings.xml", strings.as_bytes())]);
+            assert_eq!(read(&book), Err(Unreadable::TooLarge), "{count}");
+            let elsewhere = archive(&[("A/SHAREDSTRINGS.XML", strings.as_bytes())]);
+            assert_eq!(read(&elsewhere), Err(Unreadable::TooLarge), "{count}");
+        }
+        let long = "0".repeat(200_000);
+        let format = format!("<numFmt numFmtId=\"200\" formatCode=\"{long}\"/>");
+        let styles = format!("<styleSheet>{format}{}</styleSheet>", "<xf numFmtId=\"200\"/>".repeat(1_000));
+        let book = workbook_with(&[("styles.xml", styles.as_bytes())]);
+        assert_eq!(read(&book), Err(Unreadable::TooLarge));
+        let sheets = format!("<workbook>{}</workbook>", "<sheet id=\"a\"/>".repeat(MAX_FILES + 1));
+        let book = workbook_with(&[("xl/workbook.xml", sheets.as_bytes())]);
+        assert_eq!(read(&book), Err(Unreadable::TooLarge));
+        // Another container with an archive behind it.
+        let mut other = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".repeat(64);
+        other.extend(write(&["a"], &[]).unwrap());
+        assert_eq!(read(&other), Err(Unreadable::NotXlsx));
     }
 
     #[test]

@@ -497,7 +497,7 @@ async fn evidence_is_read_by_who_judges_it_and_the_requester_reads_what_no_assis
     let all = [&helped[..], std::slice::from_ref(&done)].concat();
     assert_eq!(evidence(&d, &d.verifier(), &case).await, all);
     assert_eq!(evidence(&d, &helper, &case).await, all);
-    assert_eq!(evidence(&d, &resident, &case).await, [done.clone()]);
+    assert_eq!(evidence(&d, &resident, &case).await, std::slice::from_ref(&done));
 
     let verify = pb::VerifyCaseRequest {
         case_id: case.case_id.clone(),

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long an event that waits may take to be delivered. What a consumer had in hand when it was killed comes back a moment
 /// after the start.
-const LOOK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 3 }); // in tests nobody was killed
+const LOOK: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 3 }); // in tests nobody was killed
 
 /// Why a broker is started that the suite itself does without.
 const UNKNOWN: &str =
