@@ -43,6 +43,16 @@ pub fn is_requester(case: &Case, caller: &Caller) -> bool {
     case.requester.as_ref().is_some_and(|requester| requester.0 == requester_ref(caller.person_id))
 }
 
+/// Whether the caller reads which requests were merged into the case: as an official, not as a partner or a mediator, and not of the
+/// caller's own request, for nobody who asked learns who else did.
+pub fn reads_merged(case: &Case, caller: &Caller) -> bool {
+    let official =
+        |role| !matches!(role, Role::Resident | Role::Volunteer | Role::Mediator | Role::OrgManager);
+    let takes_part = || orgs_by(caller, official).into_iter().any(|org| case.is_party(OrgId(org)));
+    let as_official = caller.kind != CallerKind::Person || by_place(case, caller) || takes_part();
+    as_official && !is_requester(case, caller)
+}
+
 /// How the case names its requester: by the person's id, which never leaves this service.
 pub fn requester_ref(person: Uuid) -> String {
     person.to_string()

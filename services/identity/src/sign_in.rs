@@ -54,6 +54,8 @@ pub struct Pair {
     pub refresh_token: String,
     /// When it runs out (real time).
     pub refresh_expires: Timestamp,
+    /// A second refresh token of the session, exchanged apart from the first; empty where none is given.
+    pub branch_refresh_token: String,
 }
 
 /// A refresh token: 256 random bits; stored by its hash only.
@@ -254,16 +256,17 @@ impl SignIns {
         Ok(())
     }
 
-    /// Exchanges a refresh token.
+    /// Exchanges a refresh token; with a second one of the session, if that is asked for and it was not used yet.
     ///
     /// # Errors
     /// `Invalid` when there is none, `Unauthenticated` when it is unknown, has run out or was used before.
-    pub async fn refresh(&self, token: &str) -> Result<Pair> {
+    pub async fn refresh(&self, token: &str, branch: bool) -> Result<Pair> {
         if token.is_empty() {
             return Err(Error::invalid("refresh_token", "must not be empty"));
         }
         let token = RefreshToken::parse(token).ok_or(Error::Unauthenticated)?;
-        let outcome = self.db.transaction(async |tx: &mut Tx<'_>| self.exchange(tx, &token).await).await?;
+        let outcome =
+            self.db.transaction(async |tx: &mut Tx<'_>| self.exchange(tx, &token, branch).await).await?;
         match outcome {
             Outcome::Pair(pair) => Ok(pair),
             Outcome::Refused => Err(Error::Unauthenticated),
@@ -334,16 +337,18 @@ impl SignIns {
             access_expires,
             refresh_token: token.text(),
             refresh_expires,
+            branch_refresh_token: String::new(),
         })
     }
 
-    async fn exchange(&self, tx: &mut Tx<'_>, token: &RefreshToken) -> Result<Outcome> {
+    async fn exchange(&self, tx: &mut Tx<'_>, token: &RefreshToken, branch: bool) -> Result<Outcome> {
         let hash = token.hash();
         let Some(row) = sessions::lock_refresh(tx.conn, &hash).await? else {
             return Ok(Outcome::Refused);
         };
         let (person, session) = (row.person_id(), row.session_id());
         let now = self.clock.real_now();
+        let mut branch_refresh_token = String::new();
         let (successor, refresh_expires) = match row.state().decide(now) {
             Refresh::Refuse => return Ok(Outcome::Refused),
             Refresh::Theft => {
@@ -366,6 +371,12 @@ impl SignIns {
                 let sealed = self.crypto.seal(SUCCESSOR, &successor.0, &hash);
                 sessions::use_refresh(tx.conn, &hash, &sealed, now).await?;
                 sessions::insert_refresh(tx.conn, &successor.hash(), session, now, expires).await?;
+                // Never with a repeat: whoever comes with a copy would have one that its owner does not use, so that nothing tells.
+                if branch {
+                    let second = RefreshToken::new();
+                    sessions::insert_refresh(tx.conn, &second.hash(), session, now, expires).await?;
+                    branch_refresh_token = second.text();
+                }
                 (successor, expires)
             }
         };
@@ -379,6 +390,7 @@ impl SignIns {
             access_expires,
             refresh_token,
             refresh_expires,
+            branch_refresh_token,
         }))
     }
 

@@ -211,6 +211,9 @@ pub struct Supervision {
     /// an assist that is late is for whoever leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org: Option<OrgId>,
+    /// For whom a person issued it; unset where it came by itself, and in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_by: Option<OrgId>,
 }
 
 /// What the requester said when called back.

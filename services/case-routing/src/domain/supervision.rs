@@ -58,7 +58,7 @@ impl Case {
         act: &Act<'_>,
     ) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.human_official()?;
+        let by = work.human_official()?;
         check_code("reason_code", reason_code)?;
         if level > TOP_LEVEL {
             return Err(DomainError::invalid("level", "0 is a reminder, 1–3 are supervision"));
@@ -74,6 +74,9 @@ impl Case {
             return Err(DomainError::guard("only_invited", message));
         }
         work.supervise(level, reason_code, None, task);
+        if let Some(issued) = work.case.supervisions.last_mut() {
+            issued.issued_by = Some(by);
+        }
         Ok(work.finish())
     }
 

@@ -514,6 +514,7 @@ impl<'a> Work<'a> {
             rises_at: None,
             counted: Some(counted),
             org,
+            issued_by: None,
         });
         let event = DomainEvent::SupervisionIssued {
             supervision_id: id,

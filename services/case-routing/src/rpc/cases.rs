@@ -276,7 +276,11 @@ impl Cases {
         let discretion = Discretion::of(&record.case, by);
         case.remarks = said.map(|said| discretion.remark(said)).collect();
         case.evidence = evidence_view::shown(&record.case, by);
-        Ok(case)
+        Ok(if reach::reads_merged(&record.case, by) {
+            convert::with_merged(case, &record.case)
+        } else {
+            case
+        })
     }
 
     /// The cases of a page, and how many cannot be found by their words yet.

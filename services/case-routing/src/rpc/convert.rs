@@ -22,6 +22,9 @@ use crate::{
     store::{Listed, remarks::Remark},
 };
 
+/// Most merged cases that one case names.
+const MOST_MERGED: usize = 100;
+
 pub(super) fn text<T: ToString>(id: Option<T>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
@@ -69,7 +72,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         offer: shown_offer(case).map(offer),
         routing: record.latest_decision().map(decision),
         verification: case.verification.as_ref().map(verification),
-        rating: case.rating.as_ref().map(rating),
+        rating: case.rating.as_ref().map(|given| rating(given, case.anonymous)),
         merged_into_case_id: text(case.merged_into),
         rework_count: count(case.rework_count),
         reopen_count: count(case.reopen_count),
@@ -100,6 +103,18 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         point: case.place.point.map(point),
         later_calls: case.later_calls.iter().map(attempt).collect(),
         evidence: Vec::new(),
+        merged_case_ids: Vec::new(),
+        merged_count: 0,
+    }
+}
+
+/// A case with those that were merged into it, for who may know of them.
+pub fn with_merged(shown: pb::Case, case: &Case) -> pb::Case {
+    let latest = case.merged.iter().rev().take(MOST_MERGED);
+    pb::Case {
+        merged_case_ids: latest.map(ToString::to_string).collect(),
+        merged_count: i32::try_from(case.merged.len()).unwrap_or(i32::MAX),
+        ..shown
     }
 }
 
@@ -200,7 +215,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         lead_unit_id: text(case.lead_unit),
         delivery_mode: case.delivery_mode.map_or(0, |mode| delivery_mode(mode).into()),
         closed_code: case.closed_code.map_or(0, |code| closed_code(code).into()),
-        rating: case.rating.as_ref().map(rating),
+        rating: case.rating.as_ref().map(|given| rating(given, case.anonymous)),
         merged_into_case_id: text(case.merged_into),
         rework_count: count(case.rework_count),
         reopen_count: count(case.reopen_count),
@@ -213,6 +228,8 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         // GetCase has these.
         later_calls: Vec::new(),
         evidence: Vec::new(),
+        merged_case_ids: Vec::new(),
+        merged_count: 0,
         tasks: Vec::new(),
         clocks: Vec::new(),
         offer: None,
@@ -317,6 +334,7 @@ fn supervision(case: &Case, supervision: &Supervision) -> pb::Supervision {
         answer_code: supervision.answer_code.clone(),
         rise_time: case.rises_at(supervision).and_then(at),
         calendar_version: text(supervision.counted.map(|counted| counted.calendar_version)),
+        issued_by_org_id: text(supervision.issued_by),
     }
 }
 
@@ -366,6 +384,7 @@ pub fn decision(decision: &RoutingDecision) -> pb::RoutingDecision {
         list_version: decision.list_version.clone(),
         rules_version: decision.rules_version.clone(),
         assist_org_ids: decision.assists.iter().map(ToString::to_string).collect(),
+        confidence: i32::from(decision.confidence),
     }
 }
 
@@ -409,7 +428,7 @@ fn attempt(call: &CallbackAttempt) -> pb::CallbackAttempt {
     pb::CallbackAttempt { attempt_time: at(call.at), outcome: callback_outcome(outcome).into() }
 }
 
-fn rating(rating: &Rating) -> pb::Rating {
+fn rating(rating: &Rating, anonymous: bool) -> pb::Rating {
     pb::Rating {
         grade: i32::from(rating.grade),
         rated_time: at(rating.at),
@@ -419,6 +438,7 @@ fn rating(rating: &Rating) -> pb::Rating {
         on_behalf: rating.on_behalf,
         callback: rating.callback.map_or(0, |outcome| callback_outcome(outcome).into()),
         channel: rating.channel.map_or(0, |way| channel(way).into()),
+        anonymous,
     }
 }
 
@@ -527,5 +547,29 @@ pub fn item(edition: &Edition) -> pb::ServiceItem {
         retention_days: count(item.retention_days),
         benefit_tag_code: item.benefit_tag.clone(),
         review_months: i32::from(item.review_months),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::CaseId;
+
+    #[test]
+    fn of_an_anonymous_case_the_rating_is_anonymous() {
+        let given = Rating::given(5, DateTime::UNIX_EPOCH, false);
+        assert_eq!([true, false].map(|anonymous| rating(&given, anonymous).anonymous), [true, false]);
+    }
+
+    #[test]
+    fn of_many_merged_cases_those_that_came_last_are_named_and_all_are_counted() {
+        let id = |n: usize| CaseId(uuid::Uuid::from_u128(n as u128));
+        let mut case = crate::domain::tests::world::World::new().registered();
+        case.merged = (0..150).map(id).collect();
+        let shown = with_merged(pb::Case::default(), &case);
+        assert_eq!((shown.merged_case_ids.len(), shown.merged_count), (100, 150));
+        assert_eq!(shown.merged_case_ids[0], id(149).to_string(), "the last one first");
     }
 }

@@ -74,6 +74,7 @@ async fn what_a_merged_requester_adds_reaches_the_lead_and_stays_their_own() {
     let (case, repeat) = (d.taken_in(&one).await, registered(&d, &other).await);
     merge(&d, &repeat, &case).await;
     let before = read(&d, &d.leader(), &case).await;
+    assert_eq!((&before.merged_case_ids[..], before.merged_count), (&[repeat.case_id.clone()][..], 1));
     d.told().await;
     let request = remark(&repeat, SAID);
     let said = d.cases(&other).add_remark(request.clone()).await.unwrap().into_inner();
@@ -103,6 +104,10 @@ async fn what_a_merged_requester_adds_reaches_the_lead_and_stays_their_own() {
     // The other requester reads neither who it was nor what they said.
     let theirs = read(&d, &one, &case).await;
     assert!(theirs.remarks.is_empty() && revealed(&d, &one, &case).await.is_empty());
+    assert!(theirs.merged_case_ids.is_empty() && theirs.merged_count == 0, "nor that there is one");
+    // Nor does an official whose own request it is.
+    let asked_too = Persona { person_id: one.person_id, ..d.leader() };
+    assert_eq!(read(&d, &asked_too, &case).await.merged_count, 0);
     let theirs = steps(&d, &one, &case).await;
     assert!(theirs.iter().all(|step| step.actor_ref != other.actor_ref), "{theirs:?}");
 
@@ -122,6 +127,7 @@ async fn what_a_merged_requester_adds_reaches_the_lead_and_stays_their_own() {
     assert_eq!(read(&d, &other, &repeat).await.remarks.len(), 3);
     let left = read(&d, &d.leader(), &case).await;
     assert_eq!((left.remarks.len(), left.remark_count, left.remarked_time), (0, 0, None));
+    assert_eq!((left.merged_case_ids.len(), left.merged_count), (0, 0));
     assert!(revealed(&d, &d.leader(), &case).await.is_empty());
     let listed = d.cases(&d.leader()).list_cases(pb::ListCasesRequest::default()).await.unwrap().into_inner();
     let listed = listed.cases.iter().find(|listed| listed.case_id == case.case_id).unwrap();
@@ -144,7 +150,10 @@ async fn who_came_along_with_another_is_heard_at_the_end_of_the_way() {
     merge(&d, &first, &middle).await;
     merge(&d, &middle, &last).await;
     d.cases(&one).add_remark(remark(&first, SAID)).await.unwrap();
-    let heard = read(&d, &d.leader(), &last).await.remarks;
+    let read_last = read(&d, &d.leader(), &last).await;
+    let both = [first.case_id.clone(), middle.case_id.clone()];
+    assert_eq!((&read_last.merged_case_ids[..], read_last.merged_count), (&both[..], 2), "last first");
+    let heard = read_last.remarks;
     assert_eq!(heard.iter().map(|said| said.text_redacted.as_str()).collect::<Vec<_>>(), [REDACTED]);
     assert!(read(&d, &other, &middle).await.remarks.is_empty(), "that one is not worked on");
     d.service.stop().await;

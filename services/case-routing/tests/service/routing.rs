@@ -87,6 +87,9 @@ async fn what_nobody_is_competent_for_waits_until_a_human_confirms_the_proposal(
     assert_eq!((case.state(), case.lead_org_id.as_str()), (pb::CaseState::Triaged, ""));
     assert_eq!((proposal.kind.as_str(), proposal.decided_by.as_str()), ("proposed", "system"));
     assert!(codes(&proposal).contains(&"needs_human"), "{:?}", codes(&proposal));
+    let why = proposal.reasons.iter().find(|reason| reason.code == "needs_human").unwrap();
+    assert_eq!(why.arguments["confidence"], proposal.confidence.to_string());
+    assert!((1..65).contains(&proposal.confidence), "{}", proposal.confidence);
     assert_eq!(d.told().await, ["CaseRegistered", "CaseAccepted", "CaseTriaged"]);
     let explained = explained(&d, NOBODYS).await;
     assert_eq!((explained.kind, explained.reasons), (proposal.kind.clone(), proposal.reasons.clone()));

@@ -390,6 +390,8 @@ async fn a_grant_supervises_up_to_its_level_and_clears_what_it_issued() {
     let both = desk(&d, &district).supervise_case(supervise(2)).await.unwrap().into_inner().case.unwrap();
     assert_eq!(both.supervisions.iter().map(|known| known.level).collect::<Vec<_>>(), [1, 2]);
     assert!(both.supervisions.iter().all(|known| known.org_id == d.office.to_string()));
+    let issuers: Vec<_> = both.supervisions.iter().map(|known| known.issued_by_org_id.clone()).collect();
+    assert_eq!(issuers, [d.office.to_string(), d.gov.to_string()]);
     let clear = pb::ClearSupervisionRequest {
         case_id: case.case_id.clone(),
         request_id: request_id(),

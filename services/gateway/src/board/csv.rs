@@ -1,7 +1,8 @@
 //! The list of cases as a CSV file: read page by page as the reader takes it, so memory stays bounded and
 //! nothing waits for the whole. Each page is asked for with the token again, for a while also when its service is away; if one
-//! fails the transfer breaks off, which browsers show as failed, rather than end as if it were whole. It begins with new tokens
-//! and goes on for as long as they last: renewing them uses up the one in the cookie, and none can be set by then.
+//! fails the transfer breaks off, which browsers show as failed, rather than end as if it were whole. Its tokens are renewed by a
+//! branch of the session, so that it lasts as long as its reader takes it and the session goes on: those in the cookie are the
+//! browser's, and none can be set by then.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -21,7 +22,7 @@ use super::{
     names::Names,
     pages::{Filter, ask, listed, missing},
     reader::{NoSession, Reader},
-    session::Session,
+    session::Lasting,
 };
 use crate::{App, export, rest::unreachable_is_unavailable};
 
@@ -36,7 +37,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 struct Reading {
     app: Arc<App>,
-    session: Session,
+    lasting: Lasting,
     request: ListCasesRequest,
     names: Arc<Names>,
     lang: Lang,
@@ -51,7 +52,7 @@ pub async fn cases(
     headers: HeaderMap,
     Form(filter): Form<Filter>,
 ) -> Result<Response, NoSession> {
-    let reader = Reader::renewed(&app, &headers, "/cases", &filter.query).await?;
+    let (reader, lasting) = Reader::lasting(&app, &headers, "/cases", &filter.query).await?;
     let request = ListCasesRequest { page_size: PAGE, page_token: String::new(), ..filter.request() };
     // The first page comes before the answer begins: what is refused is refused as a page, as a search is.
     let first = match ask(&app, &reader.session, request.clone()).await {
@@ -69,8 +70,8 @@ pub async fn cases(
         return Ok(reader.answer_form(page, &filter.query));
     }
     let names = app.board.names.get(&app, &reader.session).await;
-    let (session, lang) = (reader.session.clone(), reader.lang);
-    let reading = Reading { app, session, request, names, lang, read: Some(first), begun: false };
+    let lang = reader.lang;
+    let reading = Reading { app, lasting, request, names, lang, read: Some(first), begun: false };
     let body = Body::from_stream(stream::try_unfold(reading, Reading::next));
     let head = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
@@ -108,11 +109,14 @@ impl Reading {
     }
 
     /// The page that comes next; again and again while its service is away, for a while.
-    async fn ask(&self) -> Result<ListCasesResponse, Status> {
+    async fn ask(&mut self) -> Result<ListCasesResponse, Status> {
         let deadline = Instant::now() + PATIENCE;
         let mut wait = FIRST_WAIT;
         loop {
-            let answer = ask(&self.app, &self.session, self.request.clone()).await;
+            let answer = match self.lasting.session(&self.app).await {
+                Ok(session) => ask(&self.app, session, self.request.clone()).await,
+                Err(status) => Err(status),
+            };
             let status = match answer.map_err(unreachable_is_unavailable) {
                 Err(status) if status.code() == Code::Unavailable => status,
                 answer => return answer,

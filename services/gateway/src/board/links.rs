@@ -88,6 +88,17 @@ fn grants(token: &str) -> Option<Vec<GrantClaim>> {
     serde_json::from_slice::<Payload>(&payload).ok().map(|payload| payload.grants)
 }
 
+/// Whether two access tokens reach the same cases: their grants that count for a list of cases are the same.
+pub fn reach_the_same_cases(one: &str, other: &str) -> bool {
+    let reach = |token: &str| {
+        let policy = POLICIES.get(CASES)?;
+        let mut grants = grants(token)?;
+        grants.retain(|grant| allows(policy, std::slice::from_ref(grant)));
+        Some(grants)
+    };
+    reach(one) == reach(other)
+}
+
 fn allows(policy: &Policy, grants: &[GrantClaim]) -> bool {
     let Access::Roles(roles) = policy.access else { return policy.access != Access::Service };
     grants.iter().any(|GrantClaim(role, _, _, _, purposes)| {

@@ -9,7 +9,7 @@ use super::{
     lang::Lang,
     links::Links,
     refusal::{closed, refused},
-    session::{Closed, Open, Session},
+    session::{Closed, Lasting, Open, Session},
     view::with_cookies,
 };
 use crate::App;
@@ -36,6 +36,11 @@ pub struct NoSession {
 }
 
 impl NoSession {
+    fn of(why: Closed, app: &App, headers: &HeaderMap, path: &str) -> Self {
+        let links = Links::kept(app, headers);
+        Self { lang: Lang::of(headers), path: path.to_owned(), links, why, form: None }
+    }
+
     /// It was a form that was sent, with this in it.
     fn of_form(self, written: &str) -> Self {
         Self { form: Some(written.to_owned()), ..self }
@@ -54,7 +59,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The answer to somebody without a session.
     pub async fn of(app: &App, headers: &HeaderMap, path: &'a str) -> Result<Self, NoSession> {
-        Self::opened(Session::of(app, headers).await, app, headers, path)
+        match Session::of(app, headers).await {
+            Ok(open) => Ok(Self::with(open, headers, path)),
+            Err(why) => Err(NoSession::of(why, app, headers, path)),
+        }
     }
 
     /// Who sends a form, into which this was written.
@@ -70,34 +78,25 @@ impl<'a> Reader<'a> {
         Self::of(app, headers, path).await.map_err(|closed| closed.of_form(written))
     }
 
-    /// Who sends a form, into which this was written, whose answer takes long: with tokens as new as can be.
+    /// Who sends a form, into which this was written, whose answer takes as long as its reader does: with the tokens of that answer.
     ///
     /// # Errors
     /// The answer to somebody without a session: it shows what was written.
-    pub async fn renewed(
+    pub async fn lasting(
         app: &App,
         headers: &HeaderMap,
         path: &'a str,
         written: &str,
-    ) -> Result<Self, NoSession> {
-        let open = Self::opened(Session::renewed(app, headers).await, app, headers, path);
-        open.map_err(|closed| closed.of_form(written))
+    ) -> Result<(Self, Lasting), NoSession> {
+        match Session::lasting(app, headers).await {
+            Ok((open, lasting)) => Ok((Self::with(open, headers, path), lasting)),
+            Err(why) => Err(NoSession::of(why, app, headers, path).of_form(written)),
+        }
     }
 
-    fn opened(
-        open: Result<Open, Closed>,
-        app: &App,
-        headers: &HeaderMap,
-        path: &'a str,
-    ) -> Result<Self, NoSession> {
-        let lang = Lang::of(headers);
-        match open {
-            Ok(Open { session, cookies }) => Ok(Self { session, lang, path, cookies }),
-            Err(why) => {
-                let links = Links::kept(app, headers);
-                Err(NoSession { lang, path: path.to_owned(), links, why, form: None })
-            }
-        }
+    fn with(open: Open, headers: &HeaderMap, path: &'a str) -> Self {
+        let Open { session, cookies } = open;
+        Self { session, lang: Lang::of(headers), path, cookies }
     }
 
     /// The page, or the one that says why there is none; with the cookies of tokens that were renewed.

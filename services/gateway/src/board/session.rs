@@ -14,11 +14,15 @@ use proto::identity::v1::{RefreshTokenRequest, SignInRequest, auth_service_clien
 use serde::{Deserialize, Serialize};
 use tonic::Code;
 
+use super::links;
 use crate::App;
 
 const PURPOSE: &str = "gateway.session";
 /// Tokens are renewed when less than this is left. The grace of identity (`GRACE`) is this and the longest answer.
 const RENEW_BEFORE_SECONDS: i64 = 120;
+/// For how long a branch is tried again whose answer may have been lost: when its grace is over, identity takes it for a copy and ends the
+/// session.
+const TRIED_FOR: Duration = Duration::from_secs(120);
 /// Browsers keep cookies of at most 4096 bytes with name and attributes; many grants make longer tokens.
 const PIECE: usize = 3_500;
 /// Most cookies a session takes.
@@ -70,39 +74,58 @@ impl Session {
     /// # Errors
     /// Why there is none.
     pub async fn of(app: &App, headers: &HeaderMap) -> Result<Open, Closed> {
-        Self::with_left(app, headers, RENEW_BEFORE_SECONDS).await
+        let (open, _) = Self::with_left(app, headers, RENEW_BEFORE_SECONDS, false).await?;
+        Ok(open)
     }
 
-    /// The session of a request, renewed whatever is left of its tokens, if that can be: for an answer that may take as long as
-    /// a token lasts. Once it has begun no cookie can be set any more.
+    /// The session of a request, and the tokens of an answer to it that takes as long as its reader does. It is renewed whatever is left
+    /// of its tokens, if that can be, for a branch comes with that alone.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn renewed(app: &App, headers: &HeaderMap) -> Result<Open, Closed> {
-        Self::with_left(app, headers, i64::MAX).await
+    pub async fn lasting(app: &App, headers: &HeaderMap) -> Result<(Open, Lasting), Closed> {
+        let (open, branch) = Self::with_left(app, headers, i64::MAX, true).await?;
+        let session = Self { refresh: branch, ..open.session.clone() };
+        Ok((open, Lasting { session, tried: None }))
     }
 
-    /// Renewed when less than so many seconds are left.
-    async fn with_left(app: &App, headers: &HeaderMap, seconds: i64) -> Result<Open, Closed> {
+    /// Renewed when less than so many seconds are left; then with the refresh token of a branch, if it is asked for and given.
+    async fn with_left(
+        app: &App,
+        headers: &HeaderMap,
+        seconds: i64,
+        branch: bool,
+    ) -> Result<(Open, String), Closed> {
         let session = Self::sealed_in(app, headers).ok_or(Closed::SignedOut)?;
-        let left = session.expires - app.board.real_now().timestamp();
+        let left = session.left(app);
+        let as_it_is = |session| Ok((Open { session, cookies: Vec::new() }, String::new()));
         if left >= seconds {
-            return Ok(Open { session, cookies: Vec::new() });
+            return as_it_is(session);
         }
-        let mut auth = AuthServiceClient::new(app.channel("identity"));
-        let request = patient(RefreshTokenRequest { refresh_token: session.refresh.clone() });
-        match auth.refresh_token(request).await.map(tonic::Response::into_inner) {
-            Ok(answer) => {
-                let expires = answer.access_expire_time.map_or(0, |time| time.seconds);
-                let new = Self { access: answer.access_token, refresh: answer.refresh_token, expires };
-                new.opened(app).map_err(|_| Closed::Away)
+        match session.exchanged(app, branch).await {
+            Ok((new, branch)) => {
+                let open = new.opened(app).map_err(|_| Closed::Away)?;
+                Ok((open, branch))
             }
-            Err(status) if matches!(status.code(), Code::Unauthenticated | Code::InvalidArgument) => {
-                Err(Closed::SignedOut)
-            }
-            Err(_) if left > 0 => Ok(Open { session, cookies: Vec::new() }),
+            Err(status) if is_over(&status) => Err(Closed::SignedOut),
+            Err(_) if left > 0 => as_it_is(session),
             Err(_) => Err(Closed::Away),
         }
+    }
+
+    /// How many seconds are left of the access token.
+    fn left(&self, app: &App) -> i64 {
+        self.expires - app.board.real_now().timestamp()
+    }
+
+    /// New tokens for these, and the refresh token of a branch.
+    async fn exchanged(&self, app: &App, branch: bool) -> Result<(Self, String), tonic::Status> {
+        let mut auth = AuthServiceClient::new(app.channel("identity"));
+        let request = patient(RefreshTokenRequest { refresh_token: self.refresh.clone(), branch });
+        let answer = auth.refresh_token(request).await?.into_inner();
+        let expires = answer.access_expire_time.map_or(0, |time| time.seconds);
+        let new = Self { access: answer.access_token, refresh: answer.refresh_token, expires };
+        Ok((new, answer.branch_refresh_token))
     }
 
     /// The session that the cookies of a request hold, whether it is over or not.
@@ -150,6 +173,46 @@ impl Session {
             n => set_cookie(app, &format!("{name}.{n}"), piece, 12 * 3600),
         });
         Ok(Open { cookies: cookies.collect(), session: self })
+    }
+}
+
+/// Whether identity gives no tokens to a session any more.
+fn is_over(status: &tonic::Status) -> bool {
+    matches!(status.code(), Code::Unauthenticated | Code::InvalidArgument)
+}
+
+/// The tokens of an answer that goes on when no cookie can be set any more: renewed by a branch of the session, for the browser goes on with
+/// what is in its cookies.
+pub struct Lasting {
+    /// Its refresh token is the branch's; empty where identity gave none, and the answer lasts as long as the access token.
+    session: Session,
+    /// When the branch's token in hand was first tried.
+    tried: Option<tokio::time::Instant>,
+}
+
+impl Lasting {
+    /// The session with tokens that outlast a call, as far as they can be had: while identity is away the old ones go on as long as they last.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` when the session is over, `ABORTED` when it reaches other cases than it did, what identity answered when nothing is left.
+    pub async fn session(&mut self, app: &App) -> Result<&Session, tonic::Status> {
+        let left = self.session.left(app);
+        if left >= RENEW_BEFORE_SECONDS || self.session.refresh.is_empty() {
+            return Ok(&self.session);
+        }
+        if self.tried.get_or_insert_with(tokio::time::Instant::now).elapsed() >= TRIED_FOR {
+            return Ok(&self.session);
+        }
+        match self.session.exchanged(app, false).await {
+            // What came until now and what would come were no one list.
+            Ok((new, _)) if !links::reach_the_same_cases(&self.session.access, &new.access) => {
+                return Err(tonic::Status::aborted("the session reaches other cases than it did"));
+            }
+            Ok((session, _)) => *self = Self { session, tried: None },
+            Err(status) if left <= 0 || is_over(&status) => return Err(status),
+            Err(_) => {}
+        }
+        Ok(&self.session)
     }
 }
 
@@ -239,6 +302,33 @@ mod tests {
             ours
         ));
         assert!(!is_same_site(&headers(&[]), ours));
+    }
+
+    #[tokio::test]
+    async fn a_branch_is_not_tried_when_identity_would_take_it_for_a_copy() {
+        let dir = std::env::temp_dir().join(format!("jh-session-{}", chassis::clock::new_id().simple()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let key = dir.join("key");
+        chassis::crypto::Crypto::create(&key).expect("a key");
+        let nobody = |service: &str| (service.to_owned(), "http://127.0.0.1:1".to_owned());
+        let services = ["identity", "case-routing", "staffing", "volunteer-matching", "analytics"];
+        let config = crate::Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            public_url: "http://127.0.0.1".to_owned(),
+            key_file: key.display().to_string(),
+            addresses: services.map(nobody).into(),
+            proxies: crate::Proxies::default(),
+            demonstration: false,
+        };
+        let app = App::new(config, tokio_util::sync::CancellationToken::new()).expect("an edge");
+        std::fs::remove_dir_all(&dir).ok();
+        let expires = app.board.real_now().timestamp() - 1;
+        let session = Session { access: "a".to_owned(), refresh: "branch".to_owned(), expires };
+        let ago = |seconds| tokio::time::Instant::now().checked_sub(Duration::from_secs(seconds));
+        for (tried, asks) in [(None, true), (ago(100), true), (ago(121), false)] {
+            let mut lasting = Lasting { session: session.clone(), tried };
+            assert_eq!(lasting.session(&app).await.is_err(), asks, "nobody answers who is asked");
+        }
     }
 
     #[test]

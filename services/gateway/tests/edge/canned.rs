@@ -311,7 +311,7 @@ pub fn renewed(seconds: i64) -> RefreshTokenResponse {
         access_token: new.access_token,
         access_expire_time: new.access_expire_time,
         refresh_token: "refresh-2".into(),
-        refresh_expire_time: None,
+        ..Default::default()
     }
 }
 

@@ -6,13 +6,18 @@ use std::sync::{
 };
 
 use prost::Message;
-use proto::case_routing::v1::{Case, CaseState, ListCasesRequest, ListCasesResponse};
+use proto::{
+    auth::v1::Role,
+    case_routing::v1::{Case, CaseState, ListCasesRequest, ListCasesResponse},
+    identity::v1::{RefreshTokenRequest, RefreshTokenResponse},
+};
 use reqwest::Response;
+use serde_json::Value;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    canned::{self, STREET, bearer, district, renewed, tokens},
+    canned::{self, STREET, bearer, district, grant, renewed, token, tokens},
     fakes::Edge,
     visitor::{cookies, kept, page, sign_in},
 };
@@ -248,6 +253,74 @@ async fn an_export_begins_with_new_tokens_and_outlasts_a_service_that_is_away_fo
     // The new tokens are in the cookie: the old ones are used up.
     assert_eq!(page(&edge, "/cases", &kept(&set)).await.0, 200);
     assert_eq!(edge.services.calls("RefreshToken").len(), 1);
+}
+
+/// From now on the list has so many pages, of a case each.
+fn pages_are(edge: &Edge, count: i32) {
+    edge.services.answer_by("ListCases", move |call| {
+        let asked: ListCasesRequest = call.decode();
+        let page: i32 = asked.page_token.parse().unwrap_or_default();
+        let next_page_token = if page + 1 < count { (page + 1).to_string() } else { String::new() };
+        let cases = vec![canned::case()];
+        Ok(ListCasesResponse { cases, next_page_token, ..Default::default() }.encode_to_vec())
+    });
+}
+
+#[tokio::test]
+async fn an_export_goes_on_when_the_tokens_run_out_that_it_began_with() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    pages_are(&edge, 5);
+    // Each is used once: whoever comes with another's is refused.
+    edge.services.answer_by("RefreshToken", |call| {
+        let asked: RefreshTokenRequest = call.decode();
+        let (seconds, refresh, branch) = match (asked.refresh_token.as_str(), asked.branch) {
+            ("refresh-1", true) => (100, "refresh-2", "branch-1"),
+            ("branch-1", false) => (90, "branch-2", ""),
+            ("branch-2", false) => (500, "branch-3", ""),
+            ("refresh-2", false) => (600, "refresh-3", ""),
+            _ => return Err(Status::unauthenticated("used before")),
+        };
+        let (refresh_token, branch_refresh_token) = (refresh.to_owned(), branch.to_owned());
+        let answer = RefreshTokenResponse { refresh_token, branch_refresh_token, ..renewed(seconds) };
+        Ok(answer.encode_to_vec())
+    });
+    let response = send(&edge, "/cases.csv", &session).await;
+    assert_eq!(response.status(), 200);
+    let set = cookies(&response);
+    let file = response.text().await.expect("the whole file");
+    assert_eq!(file.split_terminator("\r\n").count(), 1 + 5);
+    let calls = edge.services.calls("ListCases");
+    let asked_with: Vec<_> = calls.iter().filter_map(|call| call.header("authorization")).collect();
+    assert_eq!(asked_with, [100, 90, 500, 500, 500].map(bearer));
+    // The browser goes on with what it was given, which the export has not used.
+    assert_eq!(page(&edge, "/cases", &kept(&set)).await.0, 200);
+    let refreshed = edge.services.calls("RefreshToken").len();
+    assert_eq!(refreshed, 4, "twice by the session's own, twice by the branch");
+}
+
+#[tokio::test]
+async fn an_export_ends_with_its_session_and_with_what_it_reaches_and_not_with_identity() {
+    let elsewhere = token(&[grant(Role::StreetDispatcher, &Value::Null)], "x");
+    for (renewal, whole) in [
+        (Err(Status::unauthenticated("revoked")), false),
+        (Ok(RefreshTokenResponse { access_token: elsewhere, ..renewed(600) }), false),
+        (Err(Status::unavailable("later")), true),
+    ] {
+        let edge = district(None).await;
+        let session = sign_in(&edge).await;
+        pages_are(&edge, 3);
+        let told = format!("{renewal:?}");
+        edge.services.answer_by("RefreshToken", move |call| {
+            let asked: RefreshTokenRequest = call.decode();
+            let begun = RefreshTokenResponse { branch_refresh_token: "branch-1".to_owned(), ..renewed(100) };
+            let answer = if asked.branch { Ok(begun) } else { renewal.clone() };
+            answer.map(|answer| answer.encode_to_vec())
+        });
+        let response = send(&edge, "/cases.csv", &session).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.bytes().await.is_ok(), whole, "{told}");
+    }
 }
 
 #[tokio::test]

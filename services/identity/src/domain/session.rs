@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 /// How long a used token still answers with its successor. The board renews before it does anything else and hands the new tokens
 /// over with its answer: whoever has lost that one comes again with the old token. The grace is the board's longest
 /// answer (60 s) and what may be left of the old access token when it is renewed for a page (120 s). An export renews earlier: broken
-/// off before it begins, it may end the session later.
+/// off before it begins, it may end the session later. The branch by which it goes on it tries again for no more than 120 s.
 pub const GRACE: TimeDelta = TimeDelta::seconds(180);
 
 /// Life of an access token.

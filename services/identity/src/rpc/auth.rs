@@ -40,12 +40,14 @@ impl AuthService for Identity {
     }
 
     async fn refresh_token(&self, request: Request<RefreshTokenRequest>) -> RpcResult<RefreshTokenResponse> {
-        let pair = self.sign_ins.refresh(&request.into_inner().refresh_token).await?;
+        let request = request.into_inner();
+        let pair = self.sign_ins.refresh(&request.refresh_token, request.branch).await?;
         Ok(Response::new(RefreshTokenResponse {
             access_token: pair.access_token,
             access_expire_time: Some(to_proto(pair.access_expires)),
             refresh_token: pair.refresh_token,
             refresh_expire_time: Some(to_proto(pair.refresh_expires)),
+            branch_refresh_token: pair.branch_refresh_token,
         }))
     }
 

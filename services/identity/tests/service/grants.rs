@@ -242,7 +242,7 @@ async fn an_administrators_next_term_is_granted_before_the_present_one_has_run_o
         })
         .await;
     assert!(told[0].contains("RoleGranted") && told[1].contains("RoleRevoked"), "{told:?}");
-    let refresh = RefreshTokenRequest { refresh_token: pair.refresh_token };
+    let refresh = RefreshTokenRequest { refresh_token: pair.refresh_token, ..Default::default() };
     world.auth_anonymously().refresh_token(refresh).await.unwrap();
 }
 
@@ -256,7 +256,7 @@ async fn who_loses_a_role_signs_in_anew_though_it_is_granted_again() {
     revoke(&mut leader, &grants[0].grant_id).await.unwrap();
     grant(&mut leader, wanted(&world, "worker1", Role::ServiceWorker, "community1")).await.unwrap();
     let refresh = async |token: &str| {
-        let request = RefreshTokenRequest { refresh_token: token.to_owned() };
+        let request = RefreshTokenRequest { refresh_token: token.to_owned(), ..Default::default() };
         world.auth_anonymously().refresh_token(request).await
     };
     assert_eq!(refusal(refresh(&pair.refresh_token).await), Code::Unauthenticated, "whoever has it");
@@ -461,7 +461,7 @@ async fn who_becomes_an_administrator_signs_in_anew() {
     approve(&mut second, &asked.grant_id).await.unwrap();
     for pair in [here, there] {
         assert_eq!(refusal(look(&pair.access_token).await), Code::Unauthenticated);
-        let request = RefreshTokenRequest { refresh_token: pair.refresh_token };
+        let request = RefreshTokenRequest { refresh_token: pair.refresh_token, ..Default::default() };
         let answer = world.auth_anonymously().refresh_token(request).await;
         assert_eq!(refusal(answer), Code::Unauthenticated);
     }

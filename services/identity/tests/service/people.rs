@@ -335,7 +335,7 @@ async fn a_password_that_is_set_anew_is_the_only_one_and_ends_what_was_open() {
 
     let look = async |token: &str| world.auth_with(token).get_self(GetSelfRequest {}).await;
     assert_eq!(refusal(look(&old.access_token).await), Code::Unauthenticated);
-    let refresh = RefreshTokenRequest { refresh_token: old.refresh_token };
+    let refresh = RefreshTokenRequest { refresh_token: old.refresh_token, ..Default::default() };
     assert_eq!(refusal(world.auth_anonymously().refresh_token(refresh).await), Code::Unauthenticated);
     let wrong = world.try_sign_in("worker1", PASSWORD).await;
     assert_eq!(refusal(wrong), Code::Unauthenticated, "neither locked nor right any more");
@@ -405,7 +405,7 @@ async fn people_change_their_own_password_and_only_the_session_they_do_it_in_goe
 
     let look = async |token: &str| world.auth_with(token).get_self(GetSelfRequest {}).await;
     let refresh = async |token: &str| {
-        let request = RefreshTokenRequest { refresh_token: token.to_owned() };
+        let request = RefreshTokenRequest { refresh_token: token.to_owned(), ..Default::default() };
         world.auth_anonymously().refresh_token(request).await
     };
     assert_eq!(refusal(look(&there.access_token).await), Code::Unauthenticated);

@@ -17,7 +17,13 @@ use proto::identity::v1::{
 use tonic::{Code, Status};
 
 async fn refresh(world: &World, token: &str) -> Result<RefreshTokenResponse, Status> {
-    let request = RefreshTokenRequest { refresh_token: token.to_owned() };
+    let request = RefreshTokenRequest { refresh_token: token.to_owned(), ..Default::default() };
+    world.auth_anonymously().refresh_token(request).await.map(|r| r.into_inner())
+}
+
+/// The same with a branch.
+async fn branch(world: &World, token: &str) -> Result<RefreshTokenResponse, Status> {
+    let request = RefreshTokenRequest { refresh_token: token.to_owned(), branch: true };
     world.auth_anonymously().refresh_token(request).await.map(|r| r.into_inner())
 }
 
@@ -185,6 +191,49 @@ async fn a_refresh_token_used_twice_ends_the_session_everywhere_at_once() {
     let revoked: Vec<SessionRevoked> = events.iter().filter_map(|e| e.decode().ok()).collect();
     assert_eq!(revoked.len(), 1);
     assert_eq!(revoked[0].person_id, world.person("worker1"));
+}
+
+#[tokio::test]
+async fn a_branch_of_a_session_is_exchanged_apart_and_ends_with_it() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let begun = branch(&world, &pair.refresh_token).await.unwrap();
+    assert_ne!(begun.branch_refresh_token, begun.refresh_token);
+    // Each goes on by itself, and neither uses up the other.
+    let apart = refresh(&world, &begun.branch_refresh_token).await.unwrap();
+    assert!(apart.branch_refresh_token.is_empty(), "nobody asked for one");
+    let_the_grace_pass(&world).await;
+    let own = refresh(&world, &begun.refresh_token).await.unwrap();
+    let later = refresh(&world, &apart.refresh_token).await.unwrap();
+    for token in [&own.access_token, &later.access_token] {
+        assert_eq!(self_with(&world, token).await.unwrap(), world.person("worker1"));
+    }
+
+    world.auth_with(&own.access_token).sign_out(SignOutRequest {}).await.unwrap();
+    assert_eq!(refusal(self_with(&world, &later.access_token).await), Code::Unauthenticated);
+    assert_eq!(refusal(refresh(&world, &later.refresh_token).await), Code::Unauthenticated);
+    let events = world.service.drain_outbox().await;
+    let revoked: Vec<SessionRevoked> = events.iter().filter_map(|e| e.decode().ok()).collect();
+    let until = revoked[0].expire_time.as_ref().unwrap().seconds;
+    assert!(until >= later.access_expire_time.unwrap().seconds, "it bars those of the branch to their end");
+}
+
+#[tokio::test]
+async fn a_branch_comes_with_the_first_use_alone_and_its_reuse_ends_the_session() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let begun = branch(&world, &pair.refresh_token).await.unwrap();
+    let again = branch(&world, &pair.refresh_token).await.unwrap();
+    assert_eq!(again.refresh_token, begun.refresh_token);
+    assert!(again.branch_refresh_token.is_empty(), "whoever has a copy gets none");
+
+    let apart = refresh(&world, &begun.branch_refresh_token).await.unwrap();
+    let_the_grace_pass(&world).await;
+    assert_eq!(refusal(refresh(&world, &begun.branch_refresh_token).await), Code::Unauthenticated);
+    assert_eq!(refusal(refresh(&world, &apart.refresh_token).await), Code::Unauthenticated);
+    assert_eq!(refusal(refresh(&world, &begun.refresh_token).await), Code::Unauthenticated);
+    assert_eq!(refusal(self_with(&world, &apart.access_token).await), Code::Unauthenticated);
+    assert_eq!(refusal(branch(&world, "x").await), Code::Unauthenticated);
 }
 
 #[tokio::test]
@@ -422,15 +471,18 @@ async fn a_token_does_not_outlive_the_grant_it_carries() {
 async fn passwords_and_tokens_are_nowhere_in_clear() {
     let world = World::start().await;
     let pair = world.sign_in("worker1").await;
-    let next = refresh(&world, &pair.refresh_token).await.unwrap();
+    let next = branch(&world, &pair.refresh_token).await.unwrap();
     let dump = crate::world::dump(&world).await;
-    for secret in [PASSWORD, &pair.refresh_token, &next.refresh_token, &pair.access_token, &next.access_token]
-    {
+    let refresh_tokens = [&pair.refresh_token, &next.refresh_token, &next.branch_refresh_token];
+    for secret in [PASSWORD, &pair.access_token, &next.access_token] {
         crate::world::assert_absent(&dump, secret);
+    }
+    for token in refresh_tokens {
+        crate::world::assert_absent(&dump, token);
     }
     // A refresh token is random bytes: their own form must not be there either.
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-    for token in [&pair.refresh_token, &next.refresh_token] {
+    for token in refresh_tokens {
         let raw = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap();
         let hex: String = raw.iter().map(|b| format!("{b:02x}")).collect();
         assert!(!dump.contains(&hex));

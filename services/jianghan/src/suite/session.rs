@@ -150,8 +150,8 @@ impl Session {
     }
 
     async fn refresh(&self, refresh_token: String) -> Rpc<Tokens> {
-        let answer =
-            self.suite.auth().refresh_token(RefreshTokenRequest { refresh_token }).await?.into_inner();
+        let request = RefreshTokenRequest { refresh_token, ..Default::default() };
+        let answer = self.suite.auth().refresh_token(request).await?.into_inner();
         tokens(&answer.access_token, answer.refresh_token)
     }
 }

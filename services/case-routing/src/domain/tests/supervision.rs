@@ -291,6 +291,8 @@ fn what_a_person_issued_rises_like_what_a_clock_did() {
     for task in [None, lead] {
         let case = case.clone().supervise(1, "slow", task, &world.official(STREET_OFFICE)).unwrap().case;
         let known = by_hand(&case);
+        assert_eq!(known.issued_by, Some(STREET_OFFICE));
+        assert_eq!(about(&case, ClockKind::Resolve).issued_by, None, "that one came by itself");
         let said = answered(&mut world, case, known.id, None);
         let own = said.clone().clear_supervision(known.id, 3, &world.official(STATION));
         assert_eq!(guard(own), "supervised_org", "not while it is overdue");
