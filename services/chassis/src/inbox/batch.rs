@@ -1,6 +1,6 @@
 //! One batch of deliveries, in one transaction, or in smaller ones until what is to blame has been found.
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::DateTime;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use super::{Consumer, RunnerConfig, store, store::Cause};
+use super::{Consumer, RunnerConfig, claim::Claim, store, store::Cause};
 use crate::{
     Error, Result,
     bus::Delivery,
@@ -124,16 +124,17 @@ impl Intake {
 
     async fn in_transaction(&self, tx: &mut Tx<'_>, range: &[Delivery]) -> Result<Counted> {
         let ids: Vec<Uuid> = range.iter().map(|d| d.event.id).collect();
-        let keys: HashSet<Uuid> = range.iter().map(|d| d.event.partition_key).collect();
-        let keys: Vec<Uuid> = keys.into_iter().collect();
-        // Sent together, in this order: each is a statement with a view of its own.
-        let conn = &*tx.conn;
-        let (mut fresh, mut blocked) =
-            futures::try_join!(store::claim(conn, &ids), store::parked_keys(conn, &keys))?;
+        let mut keys: Vec<Uuid> = range.iter().map(|d| d.event.partition_key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let Claim { fresh, parked: mut blocked } = Claim::of(tx.conn, &ids, &keys).await?;
         crash::seam("inbox.after_claim");
         // A duplicate counts too: it may have been parked by an earlier try whose answer was lost.
         let behind: Vec<Uuid> = blocked.iter().copied().collect();
-        let fresh: Vec<&Delivery> = range.iter().filter(|d| fresh.remove(&d.event.id)).collect();
+        let fresh: Vec<&Delivery> = match fresh {
+            None => range.iter().collect(),
+            Some(mut fresh) => range.iter().filter(|d| fresh.remove(&d.event.id)).collect(),
+        };
         let duplicates = range.len() - fresh.len();
         if fresh.is_empty() {
             return Ok(Counted { consumed: 0, duplicates, parked: 0, behind });
@@ -240,10 +241,11 @@ impl Intake {
     async fn park_as(&self, event: &Event, cause: &Cause, sound: bool, shown: bool) -> Result<()> {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
-                if store::claim(tx.conn, &[event.id]).await?.is_empty() {
+                let claim = Claim::of(tx.conn, &[event.id], &[event.partition_key]).await?;
+                if claim.fresh.is_some() {
                     return Ok(()); // somebody else took it in meanwhile
                 }
-                let behind = sound && !store::parked_keys(tx.conn, &[event.partition_key]).await?.is_empty();
+                let behind = sound && !claim.parked.is_empty();
                 let cause = if behind { Cause::behind() } else { cause.clone() };
                 store::park(tx.conn, &[(event, cause)]).await?;
                 if shown {
