@@ -279,6 +279,11 @@ impl Subscription for LocalSubscription {
         }
     }
 
+    fn ready(&mut self) -> Option<Delivery> {
+        let taken = self.queue.lock().take();
+        taken.ok().map(|item| self.deliver(item))
+    }
+
     async fn ack(&mut self, last: DeliveryTag) -> Result<()> {
         let covered = self.unacknowledged.iter().take_while(|(tag, _)| *tag <= last).count();
         let covered: Vec<Item> = self.unacknowledged.drain(..covered).map(|(_, item)| item).collect();

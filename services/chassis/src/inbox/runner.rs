@@ -279,6 +279,10 @@ async fn until_broken(
         let full_by = before.map_or(begun, |before| (before + linger).max(begun));
         before = Some(begun);
         while batch.len() < most {
+            if let Some(delivery) = subscription.ready() {
+                batch.push(delivery);
+                continue;
+            }
             let more = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
