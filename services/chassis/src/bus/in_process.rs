@@ -75,7 +75,8 @@ impl Pending {
 
 #[derive(Clone)]
 struct Item {
-    event: Event,
+    /// Shared by the groups that consume it; each gets its own with the delivery.
+    event: Arc<Event>,
     /// `None`: a duplicate made by the faults; nobody waits for it.
     pending: Option<Arc<Pending>>,
     not_before: Option<Instant>,
@@ -135,7 +136,9 @@ impl EventBus for InProcess {
         _behind: Option<LinkNumber>,
         confirmations: &Confirmations,
     ) -> Result<LinkNumber> {
+        let mut changed: Vec<&Arc<Queue>> = Vec::new();
         for (seq, event) in events {
+            let event = Arc::new(event);
             let group = usize::from(group(event.partition(), self.0.groups));
             let queues: Vec<&Arc<Queue>> = self
                 .0
@@ -151,8 +154,15 @@ impl EventBus for InProcess {
             });
             for queue in queues {
                 queue.push(Item { event: event.clone(), pending: Some(pending.clone()), not_before: None });
+                if !changed.iter().any(|known| Arc::ptr_eq(known, queue)) {
+                    changed.push(queue);
+                }
             }
             pending.acknowledged(); // for the publisher itself, so that an event without consumers is confirmed too
+        }
+        // Whoever waits is woken once for all of it, not for each event.
+        for queue in changed {
+            queue.changed.notify_waiters();
         }
         Ok(0) // nothing is lost between here and there
     }
@@ -187,6 +197,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds an event. Whoever waits has to be told.
     fn push(&self, mut item: Item) {
         let mut state = self.lock();
         let mut twice = false;
@@ -201,8 +212,6 @@ impl Queue {
             state.items.push_back(Item { pending: None, ..item.clone() });
         }
         state.items.push_back(item);
-        drop(state);
-        self.changed.notify_waiters();
     }
 }
 
@@ -239,6 +248,15 @@ struct LocalSubscription {
     last: DeliveryTag,
 }
 
+impl LocalSubscription {
+    fn deliver(&mut self, item: Item) -> Delivery {
+        self.last += 1;
+        let event = Event::clone(&item.event);
+        self.unacknowledged.push_back((self.last, item));
+        Delivery { tag: self.last, event, defect: None }
+    }
+}
+
 #[async_trait]
 impl Subscription for LocalSubscription {
     async fn next(&mut self) -> Option<Delivery> {
@@ -249,11 +267,7 @@ impl Subscription for LocalSubscription {
             changed.as_mut().enable();
             let taken = queue.lock().take();
             match taken {
-                Ok(item) => {
-                    self.last += 1;
-                    self.unacknowledged.push_back((self.last, item.clone()));
-                    return Some(Delivery { tag: self.last, event: item.event, defect: None });
-                }
+                Ok(item) => return Some(self.deliver(item)),
                 Err(Some(at)) => {
                     tokio::select! {
                         () = changed => {}
@@ -263,6 +277,11 @@ impl Subscription for LocalSubscription {
                 Err(None) => changed.await,
             }
         }
+    }
+
+    fn ready(&mut self) -> Option<Delivery> {
+        let taken = self.queue.lock().take();
+        taken.ok().map(|item| self.deliver(item))
     }
 
     async fn ack(&mut self, last: DeliveryTag) -> Result<()> {

@@ -87,6 +87,11 @@ pub trait Subscription: Send {
     /// The next delivery; `None` when the subscription is broken and another must be made. Cancel safe.
     async fn next(&mut self) -> Option<Delivery>;
 
+    /// The next delivery where it is there already, without a wait; `None` where it is not, or only [`next`](Self::next) can tell.
+    fn ready(&mut self) -> Option<Delivery> {
+        None
+    }
+
     /// Acknowledges every delivery up to and including this one, after its effects are committed.
     async fn ack(&mut self, last: DeliveryTag) -> Result<()>;
 }

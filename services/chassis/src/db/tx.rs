@@ -9,7 +9,7 @@ use super::News;
 use crate::{
     Result, Timestamp,
     clock::new_id,
-    event::{Emit, Event},
+    event::{Emit, Event, Stretch},
     outbox::{OutboxState, store},
     telemetry::current_traceparent,
 };
@@ -75,8 +75,8 @@ impl<'c> Tx<'c> {
     }
 
     /// Defaults for the cause of what is emitted: the events being consumed.
-    pub(crate) fn consume(&mut self, events: &[Event]) {
-        self.effects.consume(events);
+    pub(crate) fn consume(&mut self, events: Stretch) {
+        self.effects.consumed.push(events);
     }
 
     /// Whoever follows this key in [`News`] is told with the commit, as for the keys of events: for changes that no event
@@ -106,6 +106,9 @@ impl<'c> Tx<'c> {
 pub(crate) struct Effects {
     source: Arc<str>,
     origin: Option<Arc<Origin>>,
+    /// Events being consumed of which the next two do not tell yet. Most consumers say themselves what caused what they emit, or
+    /// emit nothing.
+    consumed: Vec<Stretch>,
     by_key: HashMap<Uuid, Arc<Origin>>,
     first: Option<Arc<Origin>>,
     events: Vec<Event>,
@@ -121,6 +124,7 @@ impl Effects {
         Self {
             source,
             origin: None,
+            consumed: Vec::new(),
             by_key: HashMap::new(),
             first: None,
             events: Vec::new(),
@@ -131,22 +135,22 @@ impl Effects {
     }
 
     fn emit(&mut self, emit: Emit, now: Timestamp) {
-        let origin = emit
-            .origin()
-            .or(self.origin.as_ref())
-            .or_else(|| self.by_key.get(&emit.partition_key()))
-            .or(self.first.as_ref())
-            .cloned()
-            .unwrap_or_else(|| Arc::new(Origin::new(None)));
+        let given = emit.origin().or(self.origin.as_ref()).cloned();
+        let origin = given.unwrap_or_else(|| self.origin_of(emit.partition_key()));
         self.events.push(emit.into_event(self.source.to_string(), now, &origin));
     }
 
-    fn consume(&mut self, events: &[Event]) {
-        for event in events {
-            let origin = Arc::new(Origin::caused_by(event));
-            self.first.get_or_insert_with(|| origin.clone());
-            self.by_key.insert(event.partition_key, origin);
+    /// Of what is emitted with this partition key and nothing is said of: see [`Tx::emit`].
+    fn origin_of(&mut self, key: Uuid) -> Arc<Origin> {
+        for events in std::mem::take(&mut self.consumed) {
+            for event in events.iter() {
+                let origin = Arc::new(Origin::caused_by(event));
+                self.first.get_or_insert_with(|| origin.clone());
+                self.by_key.insert(event.partition_key, origin);
+            }
         }
+        let consumed = self.by_key.get(&key).or(self.first.as_ref()).cloned();
+        consumed.unwrap_or_else(|| Arc::new(Origin::new(None)))
     }
 
     fn take(&mut self) -> Vec<Event> {
@@ -171,5 +175,41 @@ impl Effects {
             act();
         }
         news.tell(&self.changed); // whoever is woken finds what was done after the commit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Clock;
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Happened {}
+
+    impl proto::EventMessage for Happened {
+        const TYPE: &'static str = "test.v1.Happened";
+    }
+
+    #[test]
+    fn what_is_emitted_is_caused_by_what_is_said_or_the_latest_consumed_event_of_its_key_or_the_first() {
+        let (now, [first, key, other]) = (Clock::system().now(), [(); 3].map(|()| new_id()));
+        let of = |key: &Uuid| Event::of("elsewhere", now, *key, 1, &Happened {});
+        let consumed: Vec<Event> = [first, key, key, other].iter().map(of).collect();
+        let mut effects = Effects::new("here".into());
+        let cause = |effects: &mut Effects, emit: Emit| {
+            effects.emit(emit, now);
+            effects.events.last().and_then(|event| event.causation_id)
+        };
+        let emit = |key: Uuid| Emit::new(key, 1, &Happened {});
+        assert_eq!(cause(&mut effects, emit(key)), None, "nothing is consumed");
+        effects.consumed.push(consumed.clone().into());
+        assert_eq!(cause(&mut effects, emit(key).caused_by(&consumed[1])), Some(consumed[1].id));
+        assert_eq!(cause(&mut effects, emit(key)), Some(consumed[2].id));
+        assert_eq!(cause(&mut effects, emit(other)), Some(consumed[3].id));
+        assert_eq!(cause(&mut effects, emit(new_id())), Some(consumed[0].id));
+        effects.origin = Some(Arc::new(Origin::caused_by(&consumed[1])));
+        assert_eq!(cause(&mut effects, emit(other)), Some(consumed[1].id), "it was said of all");
+        effects.origin = None;
+        assert_eq!(cause(&mut effects, emit(key)), Some(consumed[2].id), "as before");
     }
 }

@@ -4,6 +4,7 @@
 
 mod catalogue;
 mod partition;
+mod stretch;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use proto::EventMessage;
 use uuid::Uuid;
 
+pub(crate) use self::stretch::Stretch;
 pub use self::{
     catalogue::{Catalogue, EventType, SERVICES, catalogue},
     partition::{PARTITIONS, group, partition},

@@ -4,6 +4,7 @@
 //! a delivery; the runner alone decides what failure means.
 
 mod batch;
+mod claim;
 mod lease;
 pub mod ops;
 mod retrier;

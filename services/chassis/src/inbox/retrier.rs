@@ -15,7 +15,7 @@ use super::{
     batch::Intake,
     store::{self, Cause, Row},
 };
-use crate::{Error, Result, db::Tx};
+use crate::{Error, Result, db::Tx, event::Event};
 
 /// Heads handled in one transaction.
 const TOGETHER: i64 = 64;
@@ -162,7 +162,8 @@ async fn attempt(intake: &Intake, heads: &[Row]) -> Result<usize> {
             let seqs: Vec<i64> = heads.iter().map(|head| head.seq).collect();
             let ours: HashSet<i64> = store::lock(tx.conn, &seqs).await?;
             let ours: Vec<&Row> = heads.iter().filter(|head| ours.contains(&head.seq)).collect();
-            intake.handle(tx, ours.iter().map(|head| head.event()).collect()).await?;
+            let events: Vec<Event> = ours.iter().map(|head| head.event()).collect();
+            intake.handle(tx, events.into()).await?;
             let done: Vec<i64> = ours.iter().map(|head| head.seq).collect();
             store::unpark(tx.conn, &done).await?;
             Ok(done.len())

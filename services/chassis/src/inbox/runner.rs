@@ -6,7 +6,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Consumer, batch::Intake, lease::Leases, retrier, subscriptions::Subscriptions};
+use super::{
+    Consumer,
+    batch::{Batch, Intake},
+    lease::Leases,
+    retrier,
+    subscriptions::Subscriptions,
+};
 use crate::{
     Error, Result,
     bus::{Aside, Delivery, EventBus, Subscription},
@@ -264,7 +270,6 @@ async fn until_broken(
     let mut batch: Vec<Delivery> = Vec::with_capacity(most);
     let mut before: Option<Instant> = None;
     loop {
-        batch.clear();
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -279,6 +284,10 @@ async fn until_broken(
         let full_by = before.map_or(begun, |before| (before + linger).max(begun));
         before = Some(begun);
         while batch.len() < most {
+            if let Some(delivery) = subscription.ready() {
+                batch.push(delivery);
+                continue;
+            }
             let more = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -291,7 +300,7 @@ async fn until_broken(
             }
         }
         let Some(last) = batch.last().map(|delivery| delivery.tag) else { continue };
-        intake.take_in(&batch, stop).await?;
+        intake.take_in(Batch::of(batch.drain(..)), stop).await?;
         subscription.ack(last).await?;
         crash::seam("inbox.after_ack");
     }

@@ -23,35 +23,6 @@ struct Id {
     id: Uuid,
 }
 
-fn set(rows: Vec<Id>) -> HashSet<Uuid> {
-    rows.into_iter().map(|row| row.id).collect()
-}
-
-/// Records event ids; gives those that were not there yet. Waits for another transaction that is recording the same. Others see at
-/// once that a batch is taken in.
-pub(super) async fn claim(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
-    let rows: Vec<Id> = cached(
-        "INSERT INTO inbox (event_id) SELECT unnest($1) FROM nextval('inbox_taken') \
-         ON CONFLICT DO NOTHING RETURNING event_id AS id",
-    )
-    .bind::<Array<SqlUuid>, _>(ids)
-    .load(&mut conn)
-    .await?;
-    Ok(set(rows))
-}
-
-/// Which of these keys have parked events. A statement of its own after `claim`, so that it sees what the
-/// transaction that `claim` waited for has parked.
-pub(super) async fn parked_keys(mut conn: &AsyncPgConnection, keys: &[Uuid]) -> Result<HashSet<Uuid>> {
-    let rows: Vec<Id> = cached(
-        "SELECT DISTINCT partition_key AS id FROM parked_events WHERE partition_key = ANY($1) AND skipped_at IS NULL",
-    )
-    .bind::<Array<SqlUuid>, _>(keys)
-    .load(&mut conn)
-    .await?;
-    Ok(set(rows))
-}
-
 /// Why an event is parked.
 #[derive(Debug, Clone)]
 pub(super) struct Cause {

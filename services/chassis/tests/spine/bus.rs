@@ -124,6 +124,35 @@ async fn the_bus_in_process_keeps_order_while_it_misbehaves() {
     keeps_its_promises(Arc::new(InProcess::with(CATALOGUE.clone(), &[LEDGER], 2, Some(faults)))).await;
 }
 
+#[tokio::test]
+async fn what_is_there_already_is_taken_without_a_wait_and_comes_again_as_long_as_it_is_not_acknowledged() {
+    let bus = InProcess::with(CATALOGUE.clone(), &[LEDGER], 1, None);
+    let key = id();
+    let events: Vec<Event> = (1..=3).map(|version| event(key, version, version)).collect();
+    let (sender, mut confirmed) = mpsc::unbounded_channel();
+    let mut subscription = bus.subscribe(LEDGER, 0).await.unwrap();
+    assert!(subscription.ready().is_none());
+    bus.publish((0..).zip(events.clone()).collect(), None, &sender).await.unwrap();
+    let first = subscription.next().await.unwrap();
+    assert_eq!(first.event, events[0]);
+    for event in &events[1..] {
+        assert_eq!(subscription.ready().unwrap().event, *event);
+    }
+    assert!(subscription.ready().is_none());
+    subscription.ack(first.tag).await.unwrap();
+    drop(subscription);
+
+    let mut again = bus.subscribe(LEDGER, 0).await.unwrap();
+    for event in &events[1..] {
+        let delivery = again.ready().unwrap();
+        assert_eq!(delivery.event, *event);
+        again.ack(delivery.tag).await.unwrap();
+    }
+    for seq in 0..3 {
+        assert_eq!(confirmed.recv().await.unwrap().seq, seq, "each once all of it is acknowledged");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_keeps_its_promises() {
     keeps_its_promises(Arc::new(rabbit(&amqp().await, "conformance"))).await;

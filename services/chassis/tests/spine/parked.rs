@@ -24,13 +24,16 @@ async fn resting(world: &World) -> i64 {
 
 /// Parks an event by hand, as if it were behind another.
 async fn park(world: &World, event: &Event, due: &str, dead: bool) {
+    world.db.conn().await.unwrap().batch_execute(&row_of(event, due, dead)).await.unwrap();
+}
+
+fn row_of(event: &Event, due: &str, dead: bool) -> String {
     let Event { id, partition_key, aggregate_version, .. } = event;
-    let row = format!(
+    format!(
         "INSERT INTO parked_events (event_id, type, source, subject, occurred_at, partition_key, aggregate_version, \
          correlation_id, data, cause, next_attempt_at, dead) VALUES ('{id}', 'test.v1.Counted', 'producer', 's', now(), \
          '{partition_key}', {aggregate_version}, gen_random_uuid(), '\\x'::bytea, 'behind', {due}, {dead})"
-    );
-    world.db.conn().await.unwrap().batch_execute(&row).await.unwrap();
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,6 +106,32 @@ async fn what_a_commit_parked_whose_answer_was_lost_goes_on_when_it_is_delivered
     deliver(&bus, vec![second.clone()]).await;
     until("it is handled", async || handled(&second).await).await;
     assert!(again.elapsed() < Duration::from_secs(15), "before the next patrol");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_with_an_event_that_somebody_else_is_parking_waits_behind_it() {
+    let world = world(LEDGER).await;
+    let (other, bus, key) = (world.again().await, bus(None), id());
+    let (first, second) = (event(key, 1, 1), event(key, 2, 2));
+    // The consumer before this one has not ended yet.
+    let mut before = other.conn().await.unwrap();
+    let taken_in = format!("BEGIN; INSERT INTO inbox (event_id) VALUES ('{}')", first.id);
+    before.batch_execute(&taken_in).await.unwrap();
+    before.batch_execute(&row_of(&first, DUE, true)).await.unwrap();
+    let running = run_ledger(&world.db, Arc::new(bus.clone()), Arc::default());
+    let ends = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+            AND wait_event_type = 'Lock'";
+        until("the batch waits for it", async || world.number(waits).await == 1).await;
+        before.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(deliver(&bus, vec![first.clone(), second.clone()]), ends);
+    assert_eq!(ops::get(&world.db, second.id).await.unwrap().cause, "behind");
+    assert!(effects(&world.db).await.is_empty(), "nothing has overtaken it");
+    ops::redrive(&world.db, Some(first.id)).await.unwrap();
+    until("both are handled", async || effects(&world.db).await.get(&key).is_some_and(|all| *all == [1, 2]))
+        .await;
     running.stop().await;
 }
 
