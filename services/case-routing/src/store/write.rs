@@ -363,7 +363,7 @@ pub async fn decisions(mut conn: &AsyncPgConnection, changes: &Changes) -> Resul
     for change in changes {
         for decision in &change.after.pending.decisions {
             cases.push(change.after.case.id.0);
-            contents.push(serde_json::to_string(decision).map_err(Error::internal)?);
+            contents.push(serde_json::to_string(&**decision).map_err(Error::internal)?);
         }
     }
     if cases.is_empty() {
