@@ -53,8 +53,8 @@ fn put<'t>(at: &Timestamp, text: &'t mut [u8; LONGEST.len()]) -> Option<&'t str>
     digits(&mut text[20..29], nanos);
     let end = match nanos {
         0 => 19,
-        nanos if nanos % 1_000_000 == 0 => 23,
-        nanos if nanos % 1_000 == 0 => 26,
+        nanos if nanos.is_multiple_of(1_000_000) => 23,
+        nanos if nanos.is_multiple_of(1_000) => 26,
         _ => 29,
     };
     text[end] = b'Z';
