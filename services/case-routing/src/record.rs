@@ -34,8 +34,8 @@ pub struct CaseRecord {
 pub struct Pending {
     /// One entry per command: its steps.
     pub timeline: Vec<Vec<TimelineEntry>>,
-    /// Decisions, oldest first.
-    pub decisions: Vec<RoutingDecision>,
+    /// Decisions, oldest first; the latest is shared with whoever shows it.
+    pub decisions: Vec<Arc<RoutingDecision>>,
     /// Offers whose state changed.
     pub offers: BTreeMap<OfferId, (Option<OrgId>, OfferState)>,
     /// The original text, sealed.
@@ -131,12 +131,12 @@ impl CaseRecord {
         if !timeline.is_empty() {
             pending.timeline.push(timeline);
         }
-        pending.decisions.extend(case.routing.drain(..).skip(known).collect::<Vec<_>>());
+        pending.decisions.extend(case.routing.drain(..).skip(known).map(Arc::new));
         // The latest decision stays with the case, so that the domain knows there was one.
         let latest = pending
             .decisions
             .last()
-            .map(light)
+            .map(|decision| light(decision))
             .or_else(|| current.and_then(|record| record.case.routing.last().cloned()));
         case.routing.extend(latest);
         for told in &events {
@@ -172,12 +172,47 @@ impl CaseRecord {
 
     /// The latest decision, with its candidates if it was made just now or read to be seen.
     pub fn latest_decision(&self) -> Option<&RoutingDecision> {
-        self.pending.decisions.last().or(self.shown.as_deref()).or_else(|| self.case.routing.last())
+        let made = self.pending.decisions.last().or(self.shown.as_ref());
+        made.map(|decision| &**decision).or_else(|| self.case.routing.last())
     }
 }
 
+/// Without what was looked at, which is most of a decision and is not copied first.
 fn light(decision: &RoutingDecision) -> RoutingDecision {
-    RoutingDecision { candidates: Vec::new(), inputs: None, ..decision.clone() }
+    let RoutingDecision {
+        id,
+        kind,
+        lead,
+        sender,
+        mode,
+        assists,
+        candidates: _,
+        rule_ids,
+        reasons,
+        confidence,
+        by_human,
+        list_version,
+        rules_version,
+        inputs: _,
+        at,
+    } = decision;
+    RoutingDecision {
+        id: *id,
+        kind: *kind,
+        lead: *lead,
+        sender: *sender,
+        mode: *mode,
+        assists: assists.clone(),
+        candidates: Vec::new(),
+        rule_ids: rule_ids.clone(),
+        reasons: reasons.clone(),
+        confidence: *confidence,
+        by_human: *by_human,
+        list_version: list_version.clone(),
+        rules_version: rules_version.clone(),
+        inputs: None,
+        at: *at,
+    }
 }
 
 /// Follows the offer's events as its partner does.

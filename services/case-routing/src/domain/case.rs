@@ -14,6 +14,7 @@ use super::error::{DomainError, Result};
 use super::event::{CaseFacts, Timestamp};
 use super::exchange::ExternalLink;
 use super::ids::*;
+use super::instant;
 use super::mediation::MediationLink;
 pub use super::parts::{
     Callback, Evidence, Objection, Offer, Rating, RoutingDecision, Supervision, Suspension, Task,
@@ -198,18 +199,20 @@ pub struct Case {
     pub objection_count: u32,
     #[serde(default, skip_serializing_if = "is_default")]
     pub extension_count: u32,
+    #[serde(serialize_with = "instant::write")]
     pub registered_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "instant::write_if_set")]
     pub accepted_at: Option<Timestamp>,
     /// First dispatch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "instant::write_if_set")]
     pub dispatched_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "instant::write_if_set")]
     pub completed_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "instant::write_if_set")]
     pub closed_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "instant::write_if_set")]
     pub archive_at: Option<Timestamp>,
+    #[serde(serialize_with = "instant::write")]
     pub updated_at: Timestamp,
     /// Where the service application stands whose case this is; its papers are kept apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]

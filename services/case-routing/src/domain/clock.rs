@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::codes::ClockKind;
 use super::event::Timestamp;
 use super::ids::TaskId;
+use super::instant;
 use super::rules::Rules;
 
 /// The parts of a limit, in percent, at which a reminder is due where the rules say nothing else (domain.md F4).
@@ -50,7 +51,7 @@ pub struct Clock {
     #[serde(default, skip_serializing_if = "is_default")]
     pub provisional: bool,
     /// When warnings fall; none of a window, nor of a clock that has stopped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "instant::write_both_if_set")]
     pub warn_at: Option<[Timestamp; 2]>,
     /// Set of a case that came from another system: what was to be warned of before is not warned of here.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]

@@ -8,6 +8,7 @@ use super::clock::is_default;
 use super::codes::AssignmentStatus;
 use super::event::Timestamp;
 use super::ids::{AssignmentId, PersonRef};
+use super::instant;
 use super::parts::Task;
 
 /// A worker's assignment as it was told last.
@@ -16,6 +17,7 @@ pub struct AssignmentView {
     pub assignment_id: Option<AssignmentId>,
     pub status: AssignmentStatus,
     pub worker: Option<PersonRef>,
+    #[serde(serialize_with = "instant::write")]
     pub at: Timestamp,
     /// Of the assignment, as it was told; zero in cases of earlier releases.
     #[serde(default, skip_serializing_if = "is_default")]

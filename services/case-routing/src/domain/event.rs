@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::application_news::ApplicationNews;
 use super::codes::*;
 use super::ids::*;
+use super::instant;
 use super::reason::Reason;
 use super::suggestion::TriageDecision;
 
@@ -72,6 +73,7 @@ pub struct TimelineEntry {
     pub state: CaseState,
     pub actor: PersonRef,
     pub org: Option<OrgId>,
+    #[serde(serialize_with = "instant::write")]
     pub at: Timestamp,
     pub reason: Option<Reason>,
     pub task_id: Option<TaskId>,

@@ -42,6 +42,7 @@ mod handling;
 mod hours;
 mod ids;
 mod import;
+mod instant;
 mod intake;
 mod invariants;
 mod item;

@@ -11,6 +11,7 @@ use super::counted::Counted;
 use super::crew::AssignmentView;
 use super::event::Timestamp;
 use super::ids::*;
+use super::instant;
 use super::reason::Reason;
 use super::replay::RoutingInputs;
 use super::router::Candidate;
@@ -31,13 +32,14 @@ pub struct Task {
     /// An assist without which the case cannot be completed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mandatory: bool,
+    #[serde(serialize_with = "instant::write")]
     pub issued_at: Timestamp,
     /// When it was signed for last; a task that its organisation was made to keep is to be signed for anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "instant::write_if_set")]
     pub signed_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "instant::write_if_set")]
     pub submitted_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "instant::write_if_set")]
     pub due_at: Option<Timestamp>,
     /// Its organisation has objected: to leading the matter, by this task or by one before; to helping, by this one. Not again.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -143,6 +145,7 @@ pub struct RoutingDecision {
     /// What the router looked at; unset where it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Box<RoutingInputs>>,
+    #[serde(serialize_with = "instant::write")]
     pub at: Timestamp,
 }
 
@@ -331,6 +334,7 @@ pub struct Waited {
 pub struct Evidence {
     pub kind: EvidenceKind,
     pub reference: String,
+    #[serde(serialize_with = "instant::write")]
     pub at: Timestamp,
     /// The task that it came with; none where it came with none, and in cases of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]

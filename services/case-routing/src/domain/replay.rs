@@ -7,6 +7,7 @@ use super::codes::{RoutingKind, Urgency};
 use super::condition::{Circumstances, Facts};
 use super::event::Timestamp;
 use super::ids::{DecisionId, OrgId, UnitId};
+use super::instant;
 use super::reason::Reason;
 use super::router::{RouteQuery, RoutingOutcome};
 use super::table::{Load, RoutingTable};
@@ -23,6 +24,7 @@ pub struct RoutingInputs {
     pub excluded: Vec<OrgId>,
     pub may_offer: bool,
     pub tried: Vec<OrgId>,
+    #[serde(serialize_with = "instant::write")]
     pub at: Timestamp,
     /// What conditions of entries were judged by; unset where no entry that was looked at has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

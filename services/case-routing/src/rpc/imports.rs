@@ -198,12 +198,8 @@ async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCa
     let repeats = repeats::mark(conn, &mut changes).await?;
     futures::try_join!(
         write::cases(conn, &changes),
-        write::tasks(conn, &changes),
-        write::agenda(conn, &changes),
         retention::save(conn, &changes),
-        write::timeline(conn, &changes),
-        write::decisions(conn, &changes),
-        write::texts(conn, &changes),
+        write::history(conn, &changes),
         points::save(conn, &changes),
     )?;
     // After the rest: what the import hands off is referred to whoever takes the line.

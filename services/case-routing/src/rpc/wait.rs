@@ -1,5 +1,6 @@
 //! Waiting for a case to change. Whoever waits is woken by the commit where this process makes it; what another replica commits is
-//! looked for from time to time, by the version alone.
+//! looked for from time to time, by the version alone. Most who wait know the case as it is at hand, and are answered by the next
+//! commit without a look at the database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +17,8 @@ use crate::{
 
 /// How often it is looked for what another replica has changed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a wait goes on from the case at hand before that is looked for the first time.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
 /// The longest wait that may be asked for, and the usual one, in seconds.
 const LONGEST: i32 = 60;
 
@@ -39,6 +42,14 @@ impl TryFrom<&pb::WaitCaseRequest> for Wait {
             known: update::version("after_etag", &request.after_etag)?.unwrap_or(0),
             longest: longest("wait_seconds", request.wait_seconds)?,
         })
+    }
+}
+
+impl Wait {
+    /// Whether the wait may begin with a case at hand: it is the version that is known, the caller reaches it, and no other case
+    /// has to be followed with it. What another replica made of it meanwhile is seen a little later.
+    fn goes_on_from(&self, case: &Case, caller: &Caller) -> bool {
+        case.version == self.known && case.merged_into.is_none() && reach::reaches(case, caller)
     }
 }
 
@@ -80,6 +91,11 @@ impl Desk {
         let until = Instant::now() + wait.longest.min(granted);
         // Followed before it is looked at: what is committed in between is told.
         let mut news = self.db.news().follow(wait.id.0);
+        if let Some(held) = self.told_at_hand(caller, wait, until, &mut news).await
+            && reach::reaches(held.case(), caller)
+        {
+            return Ok((held.to_show(), true));
+        }
         let record = self.find(caller, wait.id).await?;
         if record.case.version > wait.known {
             return Ok((record, true));
@@ -96,6 +112,29 @@ impl Desk {
         let record = self.find(caller, wait.id).await?;
         let changed = moved || record.case.version > wait.known;
         Ok((record, changed))
+    }
+
+    /// What this process commits of a case that is known as it is at hand, if it does so before the case has to be looked at.
+    async fn told_at_hand(
+        &self,
+        caller: &Caller,
+        wait: &Wait,
+        until: Instant,
+        news: &mut Following,
+    ) -> Option<Arc<Held>> {
+        let before = self.executor.store().held(wait.id);
+        before.as_ref().filter(|held| wait.goes_on_from(held.case(), caller))?;
+        let look = until.min(Instant::now() + FIRST_LOOK);
+        let told = tokio::time::timeout_at(look, news.changed()).await;
+        if told.is_ok_and(|told| told) { self.news_at_hand(wait, before.as_ref()) } else { None }
+    }
+
+    /// The case at hand, if it is above the version that is known. What was at hand when the wait began is no news, whatever its
+    /// version: the database may have lost it since.
+    fn news_at_hand(&self, wait: &Wait, before: Option<&Arc<Held>>) -> Option<Arc<Held>> {
+        let above = |held: &Arc<Held>| held.shown_version().is_some_and(|version| version > wait.known);
+        let new = |held: &Arc<Held>| before.is_none_or(|before| !Arc::ptr_eq(before, held));
+        self.executor.store().held(wait.id).filter(|held| above(held) && new(held))
     }
 
     async fn followed_original(&self, case: &Case) -> Result<Option<Original>> {
@@ -116,10 +155,6 @@ impl Desk {
         before: Option<Arc<Held>>,
         mut original: Option<Original>,
     ) -> Result<Latest> {
-        // What was at hand when the wait began is no news, whatever its version: the database may have lost it since.
-        let new = |held: &Arc<Held>| before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, held));
-        let above =
-            |held: &Arc<Held>| held.shown_version().is_some_and(|version| version > wait.known) && new(held);
         loop {
             let look = until.min(Instant::now() + LOOK_AGAIN);
             let told = async {
@@ -135,7 +170,7 @@ impl Desk {
                 Ok(told) => !told, // the service stops
                 Err(_) => Instant::now() >= until,
             };
-            if let Some(held) = self.executor.store().held(wait.id).filter(above) {
+            if let Some(held) = self.news_at_hand(wait, before.as_ref()) {
                 return Ok(Latest::Held(held));
             }
             let (version, moved) = {
@@ -160,7 +195,26 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
+    use chassis::auth::CallerKind;
+
     use super::*;
+    use crate::domain::tests::world::World;
+
+    #[test]
+    fn a_wait_begins_with_the_case_at_hand_only_where_that_is_known_and_within_reach_and_follows_no_other() {
+        let case = World::new().completed("stairs");
+        let wait = |known| Wait { id: case.id, known, longest: Duration::from_secs(1) };
+        let service = Caller::system("test");
+        let stranger = Caller { kind: CallerKind::Person, scopes: Vec::new(), ..service.clone() };
+        let merged = Case { merged_into: Some(case.id), ..case.clone() };
+        let current = wait(case.version);
+        assert!(current.goes_on_from(&case, &service));
+        assert!(!current.goes_on_from(&case, &stranger), "another version may be within reach");
+        assert!(!current.goes_on_from(&merged, &service));
+        for known in [0, case.version - 1, case.version + 1] {
+            assert!(!wait(known).goes_on_from(&case, &service), "{known}");
+        }
+    }
 
     #[test]
     fn a_wait_is_of_one_to_sixty_seconds_and_the_longest_unless_said_otherwise() {

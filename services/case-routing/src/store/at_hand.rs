@@ -65,7 +65,7 @@ impl AtHand {
         let latest = record.case.routing.last();
         let before = self.get(record.case.id);
         let shown = match (record.pending.decisions.last(), before) {
-            (Some(decision), _) => Some(Some(Arc::new(decision.clone()))),
+            (Some(decision), _) => Some(Some(decision.clone())),
             (None, _) if latest.is_none() => Some(None),
             (None, Some(before)) if before.case.routing.last() == latest => before.shown.clone(),
             _ => None,
@@ -209,7 +209,7 @@ mod tests {
         commit(&at_hand, &later(&first, 1));
         let held = at_hand.get(first.case.id).unwrap();
         assert_eq!(held.shown_version(), Some(first.case.version + 1));
-        assert_eq!(held.to_show().latest_decision(), Some(decision));
+        assert_eq!(held.to_show().latest_decision(), Some(&**decision));
         // A replica that holds the version before last does not know what was looked at since.
         let mut decided = Case::clone(&later(&first, 3).case);
         decided.routing[0].rule_ids.push("another".into());

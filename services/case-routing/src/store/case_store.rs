@@ -1,4 +1,4 @@
-//! Loads and saves cases for the executor: one lock statement in, at most one statement per table out, whatever the
+//! Loads and saves cases for the executor: one lock statement in, few statements out, whatever the
 //! size of the batch.
 
 use std::{collections::HashMap, sync::Arc};
@@ -146,13 +146,9 @@ impl AggregateStore for CaseStore {
     async fn save(&self, conn: &AsyncPgConnection, changes: Vec<Change<CaseRecord>>) -> Result<()> {
         futures::try_join!(
             write::cases(conn, &changes),
-            write::tasks(conn, &changes),
-            write::agenda(conn, &changes),
             retention::save(conn, &changes),
             write::offers(conn, &changes),
-            write::timeline(conn, &changes),
-            write::decisions(conn, &changes),
-            write::texts(conn, &changes),
+            write::history(conn, &changes),
             words::save(conn, &changes),
             write::client_refs(conn, &changes),
             notices::save(conn, &changes),

@@ -50,7 +50,7 @@ fn entry(before: &str, text: &str, moved: bool) -> Entry {
 
 /// Follows the texts: new ones, changed ones and those that are no longer there; and the cases to where they are.
 pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
-    let (mut words, mut gone) = (Vec::new(), Vec::new());
+    let (mut new, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes {
         let case = &change.after.case;
         let before = change.before.as_ref().map(|record| &record.case);
@@ -59,20 +59,35 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
         match entry(text, &case.text_redacted, moved) {
             Entry::Same => {}
             Entry::Gone => gone.push(case.id.0),
-            Entry::Is(pairs) => words.push(Words { case: case.id.0, units: units(&case.place), pairs }),
+            Entry::Is(pairs) => {
+                let words = Words { case: case.id.0, units: units(&case.place), pairs };
+                if before.is_none() { new.push(words) } else { changed.push(words) }
+            }
         }
     }
-    if !words.is_empty() {
-        cached(
+    // Of a new case there are none, and they need not be looked for.
+    for (sql, words) in [
+        (
+            "INSERT INTO case_words (case_id, units, pairs) \
+             SELECT case_id, units::uuid[], pairs::integer[] FROM unnest($1, $2, $3) AS t (case_id, units, pairs)",
+            new,
+        ),
+        (
             "INSERT INTO case_words (case_id, units, pairs) \
              SELECT case_id, units::uuid[], pairs::integer[] FROM unnest($1, $2, $3) AS t (case_id, units, pairs) \
              ON CONFLICT (case_id) DO UPDATE SET units = excluded.units, pairs = excluded.pairs",
-        )
-        .bind::<Array<SqlUuid>, _>(words.iter().map(|words| words.case).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(words.iter().map(|words| ids(words.units.iter())).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(words.iter().map(|words| list(&words.pairs)).collect::<Vec<_>>())
-        .execute(&mut conn)
-        .await?;
+            changed,
+        ),
+    ] {
+        if words.is_empty() {
+            continue;
+        }
+        cached(sql)
+            .bind::<Array<SqlUuid>, _>(words.iter().map(|words| words.case).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(words.iter().map(|words| ids(words.units.iter())).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(words.iter().map(|words| list(&words.pairs)).collect::<Vec<_>>())
+            .execute(&mut conn)
+            .await?;
     }
     if !gone.is_empty() {
         cached("DELETE FROM case_words WHERE case_id = ANY($1)")

@@ -108,6 +108,33 @@ async fn a_case_that_is_looked_at_too_early_keeps_its_timer() {
     d.service.stop().await;
 }
 
+#[tokio::test]
+async fn an_open_case_that_is_not_in_the_agenda_enters_it_with_what_changes_next() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let (case, other) = (d.taken_in(&resident).await, d.taken_in(&resident).await);
+    let mut conn = d.service.db().conn().await.unwrap();
+    // As where an earlier release did not write it down.
+    let gone = cached("DELETE FROM agenda WHERE case_id = $1")
+        .bind::<SqlUuid, _>(case.case_id.parse::<Uuid>().unwrap())
+        .execute(&mut conn)
+        .await;
+    assert_eq!(gone.unwrap(), 1);
+    drop(conn);
+    for case in [&case, &other] {
+        let sign = pb::SignTaskRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            task_id: case.tasks[0].task_id.clone(),
+            ..Default::default()
+        };
+        d.tasks(&d.leader()).sign_task(sign).await.unwrap();
+        assert_eq!(stands(&d, case).await, (true, None));
+        assert!(due(&d, case).await > d.service.clock().now());
+    }
+    d.service.stop().await;
+}
+
 #[derive(diesel::QueryableByName)]
 struct Overdue {
     #[diesel(sql_type = BigInt)]

@@ -70,6 +70,37 @@ async fn who_knows_less_is_answered_at_once_and_who_knows_all_by_the_change() {
     d.service.stop().await;
 }
 
+/// Nobody can look while all connections for reading are taken. How long a wait goes on from what is at hand may be too short for a
+/// slow machine, so there are several tries.
+#[tokio::test]
+async fn who_knows_the_case_at_hand_is_answered_by_the_next_commit_without_a_look_at_the_database() {
+    let d = District::start().await;
+    for _ in 0..20 {
+        let case = d.taken_in(&Persona::resident(d.district)).await;
+        let mut taken = Vec::new();
+        while let Ok(conn) = tokio::time::timeout(Duration::from_millis(100), d.service.db().conn()).await {
+            taken.push(conn.unwrap());
+        }
+        let mut waiting = d.waits(&d.dispatcher(), wait(&case, &case.etag, 0)).await;
+        let signed = d.tasks(&d.leader()).sign_task(sign(&case)).await.unwrap().into_inner().case.unwrap();
+        let answered = tokio::time::timeout(Duration::from_secs(1), &mut waiting).await;
+        drop(taken);
+        let without_a_look = answered.is_ok();
+        let answer = match answered {
+            Ok(answer) => answer,
+            Err(_) => waiting.await,
+        };
+        let answer = answer.unwrap().unwrap();
+        assert!(answer.changed);
+        assert_eq!(answer.case.unwrap().etag, signed.etag);
+        if without_a_look {
+            d.service.stop().await;
+            return;
+        }
+    }
+    panic!("whoever waited had to look each time");
+}
+
 #[tokio::test]
 async fn who_waits_in_vain_is_told_so_when_the_time_is_over_and_before_the_call_is_cut_off() {
     let d = District::start().await;
