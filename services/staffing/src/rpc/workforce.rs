@@ -4,7 +4,7 @@ use chassis::{
     Error, Result, RpcResult,
     auth::Caller,
     clock::new_id,
-    command::{Meta, once},
+    command::{Meta, NOT_ANNOUNCED, announced, once},
     db::{Db, Tx},
     page,
     topology::{Organization, OrganizationKind, Topology},
@@ -18,10 +18,7 @@ use proto::staffing::v1::{
 use tonic::{Request, Response};
 use uuid::Uuid;
 
-use super::{
-    again::{NOT_ANNOUNCED, again, announced},
-    convert, reach,
-};
+use super::{again::again, convert, reach};
 use crate::{
     desk::{Desk, Setup, Touch},
     domain::{OrgId, PersonId, Post, PostId, PostKind, PostState, UnitId, Worker, WorkerId},
