@@ -13,6 +13,7 @@ use axum::extract::FromRequestParts;
 use chassis::network::{self, Network};
 use http::{HeaderMap, request::Parts};
 use tonic::Status;
+use tracing::Instrument;
 
 use crate::{
     App,
@@ -141,11 +142,30 @@ impl Client {
 pub struct Try(Option<(Place, Counted)>);
 
 impl Try {
-    /// The password was right or wrong; what is not told so counts for nothing.
-    pub fn ended(self, right: bool) {
-        if let Some((_place, counted)) = self.0 {
-            counted.ended(right);
-        }
+    /// Lets a call go on to its end, also where whoever asked hangs up before: a password could be tried without end by that. The place
+    /// is held until then, and what came of the password counts; where that is not told, nothing does.
+    ///
+    /// # Errors
+    /// When the call came to no end.
+    pub async fn outlives<T: Send + 'static>(
+        self,
+        call: impl Future<Output = T> + Send + 'static,
+        right: impl FnOnce(&T) -> Option<bool> + Send + 'static,
+    ) -> Result<T, Status> {
+        let Some((place, counted)) = self.0 else {
+            let answer = call.await;
+            right(&answer);
+            return Ok(answer);
+        };
+        let going_on = async move {
+            let answer = call.await;
+            if let Some(right) = right(&answer) {
+                counted.ended(right);
+            }
+            drop(place);
+            answer
+        };
+        tokio::spawn(going_on.in_current_span()).await.map_err(|lost| chassis::Error::task(lost).into())
     }
 }
 

@@ -1,6 +1,8 @@
 //! Wrong passwords by whom they come from. Identity locks a login after five of them in a row, whoever sent them: one client could keep
 //! anybody locked out. So it is stopped before: at one login it fails four times, and altogether not often. What is in hand at a
-//! login may fail, too. Each replica counts by itself: of two, one client may reach five nevertheless. Neither addresses nor logins are kept, only what a key of this process makes of them.
+//! login may fail, too. Each replica counts by itself: of two, one client may reach five nevertheless. A password that is set anew through
+//! this gateway forgets what failed at its login, if its person has signed in here before. Neither addresses, logins nor persons are
+//! kept, only what a key of this process makes of them.
 
 use std::{
     collections::HashMap,
@@ -11,6 +13,7 @@ use std::{
 };
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// Of one client at one login: fewer than what locks it (`MAX_FAILURES` of identity).
 const MOST_AT_LOGIN: u32 = 4;
@@ -36,6 +39,8 @@ pub(crate) struct Failures {
     window: Duration,
     kept: usize,
     counts: Mutex<HashMap<u64, Count>>,
+    /// By which login people sign in who did it here.
+    logins: Mutex<HashMap<u64, u64>>,
     digest: RandomState,
 }
 
@@ -46,11 +51,13 @@ struct Count {
     until: Instant,
     /// At a login.
     in_hand: u32,
+    /// Which; none where it is all of a client.
+    login: Option<u64>,
 }
 
 impl Count {
-    fn none(now: Instant) -> Self {
-        Self { failed: 0, until: now, in_hand: 0 }
+    fn none(now: Instant, login: Option<u64>) -> Self {
+        Self { failed: 0, until: now, in_hand: 0, login }
     }
 
     fn failed(&self, now: Instant) -> u32 {
@@ -61,7 +68,8 @@ impl Count {
 impl Failures {
     /// None yet; they are forgotten after so long without another one, and so many are kept.
     pub fn new(window: Duration, kept: usize) -> Arc<Self> {
-        Arc::new(Self { window, kept, counts: Mutex::default(), digest: RandomState::new() })
+        let (counts, logins) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { window, kept, counts, logins, digest: RandomState::new() })
     }
 
     /// A try of a client, at a login where that is told.
@@ -70,8 +78,8 @@ impl Failures {
     /// When it failed too often.
     pub fn begin(self: &Arc<Self>, client: IpAddr, login: Option<&str>) -> Result<Counted, NotTried> {
         let now = Instant::now();
-        // In the one form that identity gives it.
-        let login = login.map(|login| self.digest.hash_one((client, login.trim().to_ascii_lowercase())));
+        let named = login.map(|login| self.login(login));
+        let login = named.map(|login| self.digest.hash_one((client, login)));
         let client = self.digest.hash_one(client);
         let mut counts = self.counts();
         for (key, most) in [(Some(client), MOST), (login, MOST_AT_LOGIN)] {
@@ -82,14 +90,43 @@ impl Failures {
             }
         }
         if let Some(login) = login {
-            let count = counts.entry(login).or_insert_with(|| Count::none(now));
+            let count = counts.entry(login).or_insert_with(|| Count::none(now, named));
             if count.failed(now) + count.in_hand >= MOST_AT_LOGIN {
                 return Err(NotTried::Crowded);
             }
             count.in_hand += 1;
         }
         drop(counts);
-        Ok(Counted { failures: self.clone(), client, login, right: None })
+        Ok(Counted { failures: self.clone(), client, login, named, right: None })
+    }
+
+    /// A person has signed in at a login.
+    pub fn learn(&self, login: &str, person: Uuid) {
+        let (login, person) = (self.login(login), self.digest.hash_one(person));
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if logins.len() >= self.kept && !logins.contains_key(&person) {
+            logins.clear(); // whoever signs in again is learnt again
+        }
+        logins.insert(person, login);
+    }
+
+    /// A person has another password: what failed by the one before, from wherever, keeps nobody out any more.
+    pub fn set_anew(&self, person: Uuid) {
+        let logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(login) = logins.get(&self.digest.hash_one(person)).copied() else { return };
+        drop(logins);
+        self.counts().retain(|_, count| {
+            let at_it = count.login == Some(login);
+            if at_it {
+                count.failed = 0;
+            }
+            !at_it || count.in_hand > 0
+        });
+    }
+
+    /// What a login counts as: in the one form that identity gives it.
+    fn login(&self, login: &str) -> u64 {
+        self.digest.hash_one(login.trim().to_ascii_lowercase())
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<u64, Count>> {
@@ -97,7 +134,7 @@ impl Failures {
     }
 
     /// One more. Where too much is counted already nothing new is.
-    fn add(&self, counts: &mut HashMap<u64, Count>, key: u64, now: Instant) {
+    fn add(&self, counts: &mut HashMap<u64, Count>, key: u64, login: Option<u64>, now: Instant) {
         let known = counts.get(&key).is_some_and(|count| count.failed(now) > 0);
         if !known && counts.len() >= self.kept {
             counts.retain(|_, count| count.in_hand > 0 || count.failed(now) > 0);
@@ -105,7 +142,7 @@ impl Failures {
                 return;
             }
         }
-        let count = counts.entry(key).or_insert_with(|| Count::none(now));
+        let count = counts.entry(key).or_insert_with(|| Count::none(now, login));
         count.failed = count.failed(now) + 1;
         count.until = now + self.window;
     }
@@ -117,6 +154,7 @@ pub(crate) struct Counted {
     failures: Arc<Failures>,
     client: u64,
     login: Option<u64>,
+    named: Option<u64>,
     right: Option<bool>,
 }
 
@@ -147,8 +185,9 @@ impl Drop for Counted {
                 }
             }
             Some(false) => {
-                for key in self.login.into_iter().chain([self.client]) {
-                    self.failures.add(&mut counts, key, now);
+                let at_login = self.login.map(|key| (key, self.named));
+                for (key, login) in at_login.into_iter().chain([(self.client, None)]) {
+                    self.failures.add(&mut counts, key, login, now);
                 }
             }
             None => {}
@@ -211,6 +250,26 @@ mod tests {
         }
         assert!(refused(&failures, HERE, Some("li")) && refused(&failures, HERE, None));
         assert!(failures.begin(THERE, None).is_ok());
+    }
+
+    #[test]
+    fn a_password_that_is_set_anew_forgets_what_failed_at_its_login() {
+        let failures = Failures::new(WINDOW, KEPT);
+        let (li, wang) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        failures.learn(" Li", li);
+        for client in [HERE, THERE] {
+            for _ in 0..4 {
+                wrong(&failures, client, "li");
+            }
+        }
+        failures.set_anew(wang); // who never signed in here
+        assert!(refused(&failures, HERE, Some("li")) && refused(&failures, THERE, Some("li")));
+        failures.set_anew(li);
+        assert!(failures.begin(HERE, Some("li")).is_ok() && failures.begin(THERE, Some("li")).is_ok());
+        for n in 0..6 {
+            wrong(&failures, HERE, &format!("login{n}"));
+        }
+        assert!(refused(&failures, HERE, Some("wang")), "of the client all are counted still");
     }
 
     #[test]

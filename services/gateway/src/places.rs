@@ -117,7 +117,7 @@ struct Payload {
 }
 
 /// Whom the payload of a JWT names.
-fn person(token: &str) -> Option<Uuid> {
+pub(crate) fn person(token: &str) -> Option<Uuid> {
     let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice::<Payload>(&payload).ok().map(|payload| payload.sub)
 }

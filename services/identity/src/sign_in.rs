@@ -22,7 +22,7 @@ use crate::{
         PersonId, SessionId, facts,
         grant::{RoleGrant, is_administrator},
         login::{self, Failures},
-        session::{self, ACCESS_LIFE, Refresh},
+        session::{self, ACCESS_LIFE, Refresh, is_overtaken},
     },
     keyring::KeyRing,
     password::Passwords,
@@ -351,19 +351,17 @@ impl SignIns {
         let mut branch_refresh_token = String::new();
         let (successor, refresh_expires) = match row.state().decide(now) {
             Refresh::Refuse => return Ok(Outcome::Refused),
-            Refresh::Theft => {
-                if let Some(ended) = sessions::end(tx.conn, session, EndReason::TokenReused, now).await? {
-                    tracing::warn!(session.id = %session, "a refresh token was used twice: the session is ended");
-                    self.tell_ended(tx, &ended);
-                }
-                return Ok(Outcome::Refused);
-            }
+            Refresh::Theft => return self.reused(tx, session, now).await,
             Refresh::Repeat => {
                 let sealed = row.successor_sealed.as_deref().unwrap_or_default();
                 let bytes = self.crypto.open(SUCCESSOR, sealed, &hash)?;
                 let bytes =
                     bytes.try_into().map_err(|_| Error::internal("a successor has a wrong length"))?;
-                (RefreshToken(bytes), (now + self.idle()).min(row.session_expires_at()))
+                let successor = RefreshToken(bytes);
+                if is_overtaken(sessions::used_at(tx.conn, &successor.hash()).await?, now) {
+                    return self.reused(tx, session, now).await;
+                }
+                (successor, (now + self.idle()).min(row.session_expires_at()))
             }
             Refresh::Rotate => {
                 let successor = RefreshToken::new();
@@ -392,6 +390,15 @@ impl SignIns {
             refresh_expires,
             branch_refresh_token,
         }))
+    }
+
+    /// Two parties have the tokens of a session: it ends for both.
+    async fn reused(&self, tx: &mut Tx<'_>, session: SessionId, now: Timestamp) -> Result<Outcome> {
+        if let Some(ended) = sessions::end(tx.conn, session, EndReason::TokenReused, now).await? {
+            tracing::warn!(session.id = %session, "a refresh token was used twice: the session is ended");
+            self.tell_ended(tx, &ended);
+        }
+        Ok(Outcome::Refused)
     }
 
     /// An access token with the person's grants as they are now. The person's row is held, so that a revocation either

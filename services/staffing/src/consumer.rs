@@ -20,7 +20,7 @@ use crate::{
     domain::{CaseId, OrgId, Task, TaskId, TaskState, UnitId},
     duty,
     seed::templates,
-    store::{grants, notices, tasks, workers},
+    store::{announced, grants, notices, tasks, workers},
     workforce::{self, TAKEN_UP, uuid},
     working_days,
 };
@@ -112,6 +112,7 @@ impl StaffingConsumer {
                 news.push((event, read));
             }
         }
+        announced::add(tx.conn, &workforce::announced(&granted)?).await?;
         let mut unfilled = Vec::new();
         if let Some(event) = appointing {
             let posts = workforce::appoint(tx, &self.setup, &granted).await?;
@@ -126,6 +127,7 @@ impl StaffingConsumer {
         }
         let ended: Vec<Uuid> = revoked.iter().map(|(_, grant)| *grant).collect();
         if !ended.is_empty() {
+            announced::end(tx.conn, &ended).await?;
             grants::end(tx.conn, &ended).await?;
             touch.leaving = workers::of_grants(tx.conn, &ended).await?;
             touch.offers |= !touch.leaving.is_empty();

@@ -13,6 +13,7 @@ use crate::{
     domain::{GrantId, OrgId, PersonId, Post, PostId, PostState, UnitId, Worker, WorkerId},
     seed::{PostTemplate, templates},
     store::{
+        announced::Announced,
         grants::{self, Further},
         posts, workers,
     },
@@ -40,6 +41,20 @@ pub fn appointing(events: &[Event]) -> Result<Vec<Uuid>> {
         orgs.extend(Appointment::of(&grant)?.map(|appointment| appointment.org_id.0));
     }
     Ok(orgs)
+}
+
+/// The grants for an organisation among some, as they are kept: whoever holds one may be put on a post by hand.
+pub fn announced(grants: &[RoleGranted]) -> Result<Vec<Announced>> {
+    let for_org = grants.iter().filter(|grant| !grant.org_id.is_empty());
+    let kept = for_org.map(|grant| -> Result<Announced> {
+        Ok(Announced {
+            grant_id: GrantId(uuid("grant_id", &grant.grant_id)?),
+            person_id: PersonId(uuid("person_id", &grant.person_id)?),
+            person_ref: grant.person_ref.clone(),
+            org_id: OrgId(uuid("org_id", &grant.org_id)?),
+        })
+    });
+    kept.collect()
 }
 
 /// Appoints the holders of working roles; other roles, and grants that did so before, change nothing. Gives the posts that

@@ -33,7 +33,11 @@ use crate::{
         ranking::rank,
     },
     seed::Partners,
-    store::{offers::OfferStore, volunteers},
+    store::{
+        announced::{self, Announced},
+        offers::OfferStore,
+        volunteers,
+    },
 };
 
 /// Consumes case-routing's and identity's events.
@@ -59,6 +63,7 @@ struct Batch {
 #[async_trait]
 impl Consumer for Events {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        hear_of_people(tx, events).await?;
         let ids: Vec<_> =
             events.iter().map(offer_of).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         let before = OfferStore.load(tx.conn, &ids).await?;
@@ -198,6 +203,27 @@ impl Events {
         batch.after.insert(id, offer);
         Ok(())
     }
+}
+
+/// Who is where. A grant that is told and ends in one batch has ended.
+async fn hear_of_people(tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+    let (mut granted, mut ended) = (Vec::new(), Vec::new());
+    for event in events {
+        if event.is::<RoleGranted>() {
+            let told: RoleGranted = event.decode()?;
+            granted.push(Announced {
+                grant_id: parse("grant_id", &told.grant_id)?,
+                person_id: parse("person_id", &told.person_id)?,
+                unit_id: told.unit_id.parse().ok(),
+                org_id: told.org_id.parse().ok(),
+                person_ref: told.person_ref,
+            });
+        } else if event.is::<RoleRevoked>() {
+            ended.push(parse("grant_id", &event.decode::<RoleRevoked>()?.grant_id)?);
+        }
+    }
+    announced::add(tx.conn, &granted).await?;
+    announced::end(tx.conn, &ended).await
 }
 
 async fn on_role_granted(tx: &mut Tx<'_>, granted: &RoleGranted) -> Result<()> {

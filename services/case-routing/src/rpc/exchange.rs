@@ -160,6 +160,9 @@ impl Exchange {
         if !system.is_on() {
             return wrong("its system is paused");
         }
+        if systems::awaits_mapping(tx.conn, &ticket.system_code).await? {
+            return wrong("no mapping was put in force for the endpoint of its system");
+        }
         let locked = tickets::lock(&*tx.conn, &[id.0], None).await?;
         let sync = locked.into_iter().next().and_then(|(_, sync)| sync.retried(self.desk.clock.real_now()));
         let Some(sync) = sync else { return wrong("its system knows everything") };

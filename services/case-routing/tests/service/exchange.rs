@@ -55,10 +55,16 @@ impl World {
 
     /// Puts the usual mapping in force.
     pub async fn with_mapping(self) -> Self {
-        let drafted = self.call(&self.drafter()).draft_mapping(self.mapping()).await.unwrap().into_inner();
-        assert_eq!(drafted.problems, []);
-        self.activates(drafted.mapping.unwrap().mapping_version).await.unwrap();
+        self.maps(CODE).await;
         self
+    }
+
+    /// Puts a mapping of a system in force.
+    pub async fn maps(&self, system: &str) {
+        let draft = pb::DraftMappingRequest { system_code: system.into(), ..self.mapping() };
+        let drafted = self.call(&self.drafter()).draft_mapping(draft).await.unwrap().into_inner();
+        assert_eq!(drafted.problems, []);
+        self.activates_of(system, drafted.mapping.unwrap().mapping_version).await.unwrap();
     }
 
     pub fn call(&self, persona: &Persona) -> ExchangeServiceClient<PeerChannel> {
@@ -107,8 +113,12 @@ impl World {
     }
 
     pub async fn activates(&self, mapping_version: i32) -> Result<pb::Mapping, Status> {
+        self.activates_of(CODE, mapping_version).await
+    }
+
+    async fn activates_of(&self, system: &str, mapping_version: i32) -> Result<pb::Mapping, Status> {
         let request = pb::ActivateMappingRequest {
-            system_code: CODE.into(),
+            system_code: system.into(),
             mapping_version,
             request_id: request_id(),
         };

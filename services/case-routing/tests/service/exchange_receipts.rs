@@ -58,6 +58,7 @@ pub async fn taker(world: &World, endpoint: &str) -> Persona {
         ..world.system()
     };
     world.call(&world.operator).create_external_system(request).await.unwrap();
+    world.maps("petition").await;
     taker
 }
 

@@ -265,6 +265,50 @@ async fn a_referral_that_waits_for_a_day_because_its_system_is_paused_is_somebod
 }
 
 #[tokio::test]
+async fn nothing_is_posted_before_a_mapping_was_put_in_force_for_the_endpoint() {
+    let first = TestHttp::start(|_| Reply::status(200)).await;
+    let second = TestHttp::start(|_| Reply::status(200)).await;
+    let world = World::start(&first.url("/"), pb::ExchangeDirection::Out).await;
+    let ticket = referred(&world).await;
+    let why = async |ticket: &pb::ExternalTicket| {
+        let now = shown(&world, &ticket.case_id).await;
+        (now.sync_state(), now.last_error_code)
+    };
+    let rests = (pb::SyncState::Pending, "no_mapping".to_owned());
+    assert_eq!(why(&ticket).await, rests);
+    assert_eq!(world.tickets(pb::SyncState::Pending).await[0].last_error_code, "no_mapping");
+    let retry = pb::RetryTicketRequest { ticket_id: ticket.ticket_id.clone(), request_id: request_id() };
+    let refused = world.call(&world.operator).retry_ticket(retry).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    // After a day it is somebody's, and waits on.
+    world.d.service.clock().advance(Duration::from_secs(2 * 86_400));
+    let reminded = async || reminders(&world, &ticket.case_id).await.len() == 1;
+    world.d.service.wait_for("somebody is reminded", reminded).await;
+    assert_eq!(why(&ticket).await, rests);
+    assert!(first.received().is_empty());
+
+    world.maps(CODE).await;
+    let synced = async || world.tickets(pb::SyncState::Pending).await.is_empty();
+    world.d.service.wait_for("it is posted", synced).await;
+    assert_eq!((first.received().len(), reminders(&world, &ticket.case_id).await.len()), (1, 0));
+    let event: serde_json::Value = serde_json::from_slice(&first.received()[0].body).unwrap();
+    assert_eq!(event["data"]["referral"]["classCode"], "0201", "in the words that there are by then");
+
+    // To another address only once that was confirmed as well, by somebody else than the operator.
+    world.updates(|change| change.endpoint = second.url("/")).await.unwrap();
+    let ticket = referred(&world).await;
+    let posted = async || first.received().len() > 1 || !second.received().is_empty();
+    let waited = tokio::time::timeout(Duration::from_secs(1), world.d.service.wait_for("a post", posted));
+    assert!(waited.await.is_err());
+    assert_eq!(why(&ticket).await, rests);
+    world.maps(CODE).await;
+    let synced = async || world.tickets(pb::SyncState::Pending).await.is_empty();
+    world.d.service.wait_for("it is posted", synced).await;
+    assert_eq!((first.received().len(), second.received().len()), (1, 1));
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
 async fn while_real_time_is_wrong_nobody_is_reminded_and_nothing_is_forgotten() {
     let clock = Clock::fixed(monday()).ahead_by(Duration::from_secs(90));
     let d = District::at_with(clock, "webhook", webhook(5_000)).await;
@@ -326,6 +370,7 @@ async fn as_long_as_one_of_two_systems_does_not_get_a_referral_somebody_is_remin
         ..world.system()
     };
     world.call(&world.operator).create_external_system(request).await.unwrap();
+    world.maps("petition").await;
     let case_id = referred(&world).await.case_id;
     let given_up = async || steps(&world, &case_id, "ReferralUndelivered").await.len() == 2;
     world.d.service.wait_for("both are given up", given_up).await;

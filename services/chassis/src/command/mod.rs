@@ -2,6 +2,7 @@
 //! that opens such a transaction; [`once`] is its plain sister for rare commands over several tables. Decisions are
 //! pure: no I/O, no clock, no randomness.
 
+mod announced;
 mod batch;
 mod executor;
 mod idempotency;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 pub(crate) use self::idempotency::purge;
 pub use self::{
+    announced::{NOT_ANNOUNCED, announced},
     executor::{Executor, ExecutorConfig, Target},
     meta::Meta,
     once::{answered, once},

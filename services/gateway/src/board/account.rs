@@ -17,7 +17,7 @@ use super::{
     session::{self, Session},
     view::{render, sign_in_for, with_cookies},
 };
-use crate::{App, clients::Client, failures::NotTried};
+use crate::{App, clients::Client, failures::NotTried, places::person};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -89,21 +89,30 @@ pub async fn sign_in(
     let lang = Lang::of(&headers);
     let Credentials { login, password, next } = credentials;
     let next = local_or_none(&next);
-    // Held until the answer is there.
     let tried = match client.tries_soon(&app, Some(&login)).await {
         Ok(tried) => tried,
         Err(why) => return not_tried(why, lang, |said| shown(&app, lang, &login, Some(said), next)),
     };
-    match Session::sign_in(&app, login.clone(), password).await {
+    let (failures, named) = (app.failures.clone(), login.clone());
+    let call = {
+        let (app, login) = (app.clone(), login.clone());
+        async move { Session::sign_in(&app, login, password).await }
+    };
+    let came = tried.outlives(call, move |came| match came {
         Ok(open) => {
-            tried.ended(true);
+            if let Some(person) = person(&open.session.access) {
+                failures.learn(&named, person);
+            }
+            Some(true)
+        }
+        Err(status) => (status.code() == tonic::Code::Unauthenticated).then_some(false),
+    });
+    match came.await {
+        Ok(Ok(open)) => {
             let to = if next.is_empty() { "/" } else { next };
             with_cookies(Redirect::to(to).into_response(), open.cookies)
         }
-        Err(status) => {
-            if status.code() == tonic::Code::Unauthenticated {
-                tried.ended(false);
-            }
+        Ok(Err(status)) | Err(status) => {
             let (code, failed) = match status.code() {
                 tonic::Code::Unauthenticated | tonic::Code::InvalidArgument => (
                     StatusCode::UNAUTHORIZED,

@@ -23,7 +23,7 @@ use super::{
     refusal::told,
     view::render,
 };
-use crate::{App, clients::Client};
+use crate::{App, clients::Client, places::person};
 
 const PATH: &str = "/password";
 
@@ -107,24 +107,37 @@ async fn send(
     }
     let mut auth = AuthServiceClient::new(app.channel("identity"));
     let request = session.request(ChangePasswordRequest { request_id, current_password, new_password })?;
-    // Held until the answer is there.
+    let asks = session.request(GetSelfRequest {})?;
     let tried = match client.tries_soon(app, None).await {
         Ok(tried) => tried,
         Err(why) => return Ok(account::not_tried(why, lang, |said| shown(reader, "", said))),
     };
-    let Err(status) = auth.change_password(request).await else {
-        tried.ended(true);
+    let call = async move {
+        let Err(status) = auth.change_password(request).await else { return Ok(None) };
+        // A wrong password and a session that is over are told alike: which of them it is, another question tells.
+        if status.code() == Code::Unauthenticated {
+            auth.get_self(asks).await?;
+        }
+        Ok::<_, tonic::Status>(Some(status))
+    };
+    let (failures, own) = (app.failures.clone(), person(&session.access));
+    let came = tried.outlives(call, move |came| match came {
+        Ok(None) => {
+            if let Some(own) = own {
+                failures.set_anew(own);
+            }
+            Some(true)
+        }
+        Ok(Some(status)) => (status.code() == Code::Unauthenticated).then_some(false),
+        Err(_) => None,
+    });
+    let Some(status) = came.await?? else {
         let message = lang.t(
             "密码已修改，您在其他地方的登录已全部退出。",
             "Your password is changed; wherever else you were signed in, you are signed out.",
         );
         return Ok(told(lang, reader.path, Links::of(session), StatusCode::OK, message));
     };
-    // A wrong password and a session that is over are told alike: which of them it is, another question tells.
-    if status.code() == Code::Unauthenticated {
-        auth.get_self(session.request(GetSelfRequest {})?).await?;
-        tried.ended(false);
-    }
     let Refusal { code, field, message } = refusal(&status, lang).ok_or(status)?;
     Ok((code, shown(reader, field, message)).into_response())
 }

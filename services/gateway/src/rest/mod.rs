@@ -15,13 +15,17 @@ use axum::{
 };
 use chassis::pressure::ATTEMPTS_HEADER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use prost_reflect::DynamicMessage;
 use tonic::{client::Grpc, transport::Channel};
+use uuid::Uuid;
 
 use self::{
     binding::{Binding, Match},
     codec::DynamicCodec,
 };
-use crate::{App, MAX_ANSWER, clients::Client, headers::Route, problem::Problem};
+use crate::{
+    App, MAX_ANSWER, clients::Client, failures::Failures, headers::Route, places::person, problem::Problem,
+};
 
 /// Largest JSON body, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -33,6 +37,8 @@ pub(crate) const MOST_WAITS_OF_ONE: usize = 16;
 const SIGN_IN: &str = "jianghan.identity.v1.AuthService.SignIn";
 /// The RPCs that cost identity a hash of whatever password somebody sends.
 const TRY_PASSWORDS: [&str; 2] = [SIGN_IN, "jianghan.identity.v1.AuthService.ChangePassword"];
+/// By which an administrator sets somebody's password anew.
+const RESET: &str = "jianghan.identity.v1.PersonService.ResetPassword";
 /// When to come again where too many wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -67,31 +73,60 @@ async fn call(app: &App, request: Request, route: &mut String) -> Result<Vec<u8>
     } else {
         None
     };
-    let tried = if TRY_PASSWORDS.contains(&binding.method.full_name()) {
-        let login = message.get_field_by_name("login");
-        let login = login.as_deref().and_then(prost_reflect::Value::as_str);
-        Some(Client::of(app, &parts).tries(app, login)?)
+    let method = binding.method.full_name();
+    let login = text(&message, "login").filter(|_| method == SIGN_IN);
+    let tried = if TRY_PASSWORDS.contains(&method) {
+        Some(Client::of(app, &parts).tries(app, login.as_deref())?)
     } else {
         None
     };
-    let answer = unary(app, binding, message, &parts.headers).await;
-    if let Some(tried) = tried {
-        match &answer {
-            Ok(_) => tried.ended(true),
-            // Whoever changes a password may be refused for a token, and only tries their own.
-            Err(problem)
-                if binding.method.full_name() == SIGN_IN
-                    && problem.status == StatusCode::UNAUTHORIZED.as_u16() =>
-            {
-                tried.ended(false);
-            }
-            Err(_) => {}
-        }
+    let reset: Option<Uuid> =
+        text(&message, "person_id").filter(|_| method == RESET).and_then(|id| id.parse().ok());
+    let asked = unary(app, binding, message, &parts.headers);
+    let answer = if let Some(tried) = tried {
+        let (failures, own) = (app.failures.clone(), person(token(&parts.headers)));
+        tried.outlives(asked, move |answer| right(&failures, login.as_deref(), own, answer)).await?
+    } else {
+        asked.await
+    };
+    if let Some(person) = reset.filter(|_| answer.is_ok()) {
+        app.failures.set_anew(person);
     }
     json::answer(&answer?).map_err(|error| {
         tracing::error!(rpc.method = binding.method.full_name(), %error, "an answer has no JSON form");
         Problem::internal()
     })
+}
+
+/// Whether a password was right, by which somebody signs in at a login or changes the own one; nothing where that is not told.
+fn right(
+    failures: &Failures,
+    login: Option<&str>,
+    own: Option<Uuid>,
+    answer: &Result<DynamicMessage, Box<Problem>>,
+) -> Option<bool> {
+    match (answer, login) {
+        (Ok(answer), Some(login)) => {
+            if let Some(person) = text(answer, "access_token").and_then(|token| person(&token)) {
+                failures.learn(login, person);
+            }
+            Some(true)
+        }
+        (Ok(_), None) => {
+            if let Some(own) = own {
+                failures.set_anew(own);
+            }
+            Some(true)
+        }
+        (Err(problem), Some(_)) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => Some(false),
+        // Whoever changes a password may be refused for a token, and only tries their own.
+        (Err(_), _) => None,
+    }
+}
+
+/// A field of a message, if it has one of this name and it is a text.
+fn text(message: &DynamicMessage, field: &str) -> Option<String> {
+    message.get_field_by_name(field)?.as_str().map(str::to_owned)
 }
 
 /// The access token, as services read it; empty where none of them would find one.
@@ -108,12 +143,13 @@ async fn read(body: Body) -> Result<Vec<u8>, Box<Problem>> {
     to_bytes(body, MAX_BODY).await.map(Into::into).map_err(|_| Problem::too_large(MAX_BODY))
 }
 
-async fn unary(
+/// The call, which holds on to nothing of the request that it is for.
+fn unary(
     app: &App,
     binding: &Binding,
-    message: prost_reflect::DynamicMessage,
+    message: DynamicMessage,
     headers: &HeaderMap,
-) -> Result<prost_reflect::DynamicMessage, Box<Problem>> {
+) -> impl Future<Output = Result<DynamicMessage, Box<Problem>>> + Send + use<> {
     let mut request = tonic::Request::new(message);
     request.set_timeout(Duration::from_secs(15));
     let metadata = request.metadata_mut().as_mut();
@@ -131,12 +167,13 @@ async fn unary(
     }
     let channel: Channel =
         if binding.waits { app.waiting_channel(binding.service) } else { app.channel(binding.service) };
-    let mut client = Grpc::new(channel).max_decoding_message_size(MAX_ANSWER);
-    client.ready().await.map_err(|_| tonic::Status::unavailable("the service does not answer"))?;
-    let codec = DynamicCodec(binding.method.output());
-    let answer =
-        client.unary(request, binding.path.clone(), codec).await.map_err(unreachable_is_unavailable)?;
-    Ok(answer.into_inner())
+    let (path, codec) = (binding.path.clone(), DynamicCodec(binding.method.output()));
+    async move {
+        let mut client = Grpc::new(channel).max_decoding_message_size(MAX_ANSWER);
+        client.ready().await.map_err(|_| tonic::Status::unavailable("the service does not answer"))?;
+        let answer = client.unary(request, path, codec).await.map_err(unreachable_is_unavailable)?;
+        Ok(answer.into_inner())
+    }
 }
 
 /// A transport failure is the service's absence, not a fault to describe to callers.

@@ -2,6 +2,7 @@
 
 use proto::identity::v1::{
     ChangePasswordRequest, ChangePasswordResponse, GetSelfResponse, RefreshTokenRequest,
+    ResetPasswordResponse,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -9,7 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::{
     canned::{bearer, district, renewed, tokens},
     fakes::{Edge, json},
-    visitor::{cookies, kept, page, post, sign_in},
+    visitor::{cookies, kept, page, post, sign_in, signed_in},
 };
 
 #[tokio::test]
@@ -478,6 +479,66 @@ async fn one_client_cannot_lock_a_login_with_wrong_passwords() {
     let [other, _] = signing_in("wang");
     assert_eq!(tried(&edge, other, "8.8.8.8").await.0, 401, "another login");
     assert_eq!(edge.services.calls("SignIn").len(), 6);
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_the_answer_has_tried_all_the_same() {
+    let proxies = gateway::Proxies::read(|_| Some("none".to_owned())).expect("none");
+    let edge = Edge::configured(|config| config.proxies = proxies).await;
+    edge.services.refuse("SignIn", Status::unauthenticated("a valid token is needed"));
+    edge.services.hold("SignIn");
+    for (n, (path, body)) in signing_in("li").into_iter().chain(signing_in("li")).enumerate() {
+        let request = edge.post(path).header("origin", &edge.url).body(body);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let asking = tokio::spawn(request.send());
+        edge.services.asked("SignIn", n + 1).await;
+        asking.abort();
+        assert!(asking.await.is_err_and(|ended| ended.is_cancelled()), "it was not answered yet");
+    }
+    edge.services.release("SignIn");
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let [way, _] = signing_in("li");
+        let (status, again, _) = tried(&edge, way, "").await;
+        assert_eq!(status, 429, "what is in hand counts, and then what came of it");
+        if again.is_some_and(|seconds| seconds > 800) {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "they are not counted");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(edge.services.calls("SignIn").len(), 4);
+}
+
+#[tokio::test]
+async fn a_password_that_is_set_anew_keeps_nobody_out_for_what_failed_before() {
+    let proxies = gateway::Proxies::read(|_| Some("none".to_owned())).expect("none");
+    let edge = Edge::configured(|config| config.proxies = proxies).await;
+    let person = chassis::clock::new_id().to_string();
+    let session = signed_in(&edge, &person, 1).await;
+    edge.services.answer("ChangePassword", &ChangePasswordResponse {});
+    edge.services.answer("ResetPassword", &ResetPasswordResponse {});
+    let locked_out = async || {
+        edge.services.refuse("SignIn", Status::unauthenticated("a valid token is needed"));
+        for way in signing_in("li").into_iter().chain(signing_in("li")) {
+            assert_eq!(tried(&edge, way, "").await.0, 401);
+        }
+        let [way, _] = signing_in("li");
+        assert_eq!(tried(&edge, way, "").await.0, 429);
+    };
+    let signs_in = async || {
+        edge.services.answer("SignIn", &tokens(600));
+        let [way, _] = signing_in("li");
+        assert_eq!(tried(&edge, way, "").await.0, 200);
+    };
+    locked_out().await;
+    assert_eq!(change(&edge, &session, CHANGE).await.0, 200);
+    signs_in().await;
+    locked_out().await;
+    let reset = edge.post(&format!("/v1/people/{person}:resetPassword"));
+    let reset = reset.body(r#"{"requestId":"r","password":"a-fine-long-password"}"#).send().await;
+    assert_eq!(reset.expect("an answer").status(), 200);
+    signs_in().await;
 }
 
 #[tokio::test]

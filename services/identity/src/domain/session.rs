@@ -1,5 +1,6 @@
 //! Sessions and refresh tokens. A refresh token is used once; a retry within the grace gets the same successor, since
-//! an answer may be lost on its way; a later use is theft and ends the session. All times are real time.
+//! an answer may be lost on its way; a later use is theft and ends the session, and so is one after whoever has the successor used that.
+//! All times are real time.
 
 use chassis::Timestamp;
 use chrono::TimeDelta;
@@ -9,6 +10,10 @@ use chrono::TimeDelta;
 /// answer (60 s) and what may be left of the old access token when it is renewed for a page (120 s). An export renews earlier: broken
 /// off before it begins, it may end the session later. The branch by which it goes on it tries again for no more than 120 s.
 pub const GRACE: TimeDelta = TimeDelta::seconds(180);
+
+/// How long a used token still answers after its successor was used. What set out with it before the successor arrived may be under way for as
+/// long as the board's longest answer; whoever comes later is another one than who has the successor.
+pub const OVERTAKEN: TimeDelta = TimeDelta::seconds(60);
 
 /// Life of an access token.
 pub const ACCESS_LIFE: TimeDelta = TimeDelta::minutes(10);
@@ -57,6 +62,11 @@ impl RefreshState {
     }
 }
 
+/// Whether a used token is too late even within its grace, by when its successor was used.
+pub fn is_overtaken(successor_used_at: Option<Timestamp>, now: Timestamp) -> bool {
+    successor_used_at.is_some_and(|used| now >= used + OVERTAKEN)
+}
+
 /// When a new access token runs out: ten minutes, sooner when the session or a grant in it ends sooner.
 pub fn access_end(
     now: Timestamp,
@@ -97,6 +107,13 @@ mod tests {
         assert_eq!(used.decide(at(500)), Refresh::Theft);
         assert_eq!(RefreshState { session_ended: true, ..used }.decide(at(6)), Refresh::Refuse);
         assert_eq!(RefreshState { session_expires_at: at(0), ..fresh() }.decide(at(0)), Refresh::Refuse);
+    }
+
+    #[test]
+    fn a_used_token_is_too_late_soon_after_its_successor_was_used() {
+        assert!(!is_overtaken(None, at(170)), "whoever has it may be the only one");
+        assert!(!is_overtaken(Some(at(5)), at(64)), "it may have set out before");
+        assert!(is_overtaken(Some(at(5)), at(65)));
     }
 
     #[test]

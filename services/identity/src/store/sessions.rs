@@ -214,6 +214,21 @@ pub async fn lock_refresh(conn: &mut AsyncPgConnection, hash: &[u8]) -> Result<O
     Ok(row)
 }
 
+/// When a refresh token was used, if it was. Its session is held already.
+pub async fn used_at(conn: &mut AsyncPgConnection, hash: &[u8]) -> Result<Option<Timestamp>> {
+    #[derive(QueryableByName)]
+    struct Used {
+        #[diesel(sql_type = Nullable<Timestamptz>)]
+        used_at: Option<Timestamp>,
+    }
+    let row: Option<Used> = cached("SELECT used_at FROM refresh_tokens WHERE token_hash = $1")
+        .bind::<Bytea, _>(hash)
+        .get_result(conn)
+        .await
+        .optional()?;
+    Ok(row.and_then(|row| row.used_at))
+}
+
 /// Adds a refresh token.
 pub async fn insert_refresh(
     conn: &mut AsyncPgConnection,

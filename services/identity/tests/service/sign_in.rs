@@ -237,6 +237,33 @@ async fn a_branch_comes_with_the_first_use_alone_and_its_reuse_ends_the_session(
 }
 
 #[tokio::test]
+async fn a_session_has_one_line_of_refresh_tokens_and_ends_when_two_live_on_it() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let unused = "SELECT 1 FROM refresh_tokens WHERE used_at IS NULL";
+    // Two that have the same token get the same successors: no second line begins.
+    let mut last = pair.refresh_token.clone();
+    for _ in 0..3 {
+        let (one, other) = (refresh(&world, &last).await.unwrap(), refresh(&world, &last).await.unwrap());
+        assert_eq!(one.refresh_token, other.refresh_token);
+        assert_eq!(world.sql(unused).await.unwrap(), 1);
+        last = one.refresh_token;
+    }
+    // What set out before the successor arrived comes soon after that is used, and changes nothing.
+    let first = refresh(&world, &pair.refresh_token).await.unwrap();
+    assert_eq!(world.sql(unused).await.unwrap(), 1);
+    assert!(self_with(&world, &first.access_token).await.is_ok());
+    // Later, though still within the grace, somebody else has it than who used the successor.
+    world.sql("UPDATE refresh_tokens SET used_at = used_at - interval '61 seconds'").await.unwrap();
+    let (owner, again) = (refresh(&world, &last).await.unwrap(), refresh(&world, &pair.refresh_token).await);
+    assert_eq!(refusal(again), Code::Unauthenticated);
+    for token in [&first.access_token, &owner.access_token] {
+        assert_eq!(refusal(self_with(&world, token).await), Code::Unauthenticated);
+    }
+    assert_eq!(refusal(refresh(&world, &owner.refresh_token).await), Code::Unauthenticated);
+}
+
+#[tokio::test]
 async fn an_unknown_or_outdated_refresh_token_is_refused() {
     let world = World::start().await;
     let pair = world.sign_in("worker1").await;

@@ -4,10 +4,10 @@ use chassis::{
     Error, Result, RpcResult,
     auth::Caller,
     clock::new_id,
-    command::{Meta, once},
+    command::{Meta, NOT_ANNOUNCED, announced, once},
     db::{Db, Tx},
     page,
-    topology::{Organization, OrganizationKind},
+    topology::{Organization, OrganizationKind, Topology},
 };
 use proto::staffing::v1::{
     CancelShiftRequest, CancelShiftResponse, CreatePostRequest, CreatePostResponse, CreateShiftRequest,
@@ -23,7 +23,7 @@ use crate::{
     desk::{Desk, Setup, Touch},
     domain::{OrgId, PersonId, Post, PostId, PostKind, PostState, UnitId, Worker, WorkerId},
     duty,
-    store::{lists, posts, tasks, workers},
+    store::{announced as acting, lists, posts, tasks, workers},
     workforce::TAKEN_UP,
 };
 
@@ -107,6 +107,7 @@ impl WorkforceRpc {
             let not_found = || Error::not_found(posts::KIND, post_id);
             let org_id = posts::org_of(tx.conn, post_id).await?;
             let org_id = org_id.filter(|id| reach::org(caller, &topology, *id)).ok_or_else(not_found)?;
+            acts_here(tx, caller, &topology, person_id, &worker_ref).await?;
             workers::come(tx.conn, &[org_id.0]).await?;
             let post = posts::lock(tx.conn, post_id).await?.ok_or_else(not_found)?;
             let area_unit_id = area.unwrap_or(post.unit_id);
@@ -208,6 +209,29 @@ impl WorkforceRpc {
     }
 }
 
+/// Whether a person acts for an organisation within the caller's reach, as identity has told, and under that pseudonym: nobody puts
+/// somebody else's people on a post, nor one person's work under another's name.
+async fn acts_here(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    topology: &Topology,
+    person: PersonId,
+    worker_ref: &str,
+) -> Result<()> {
+    let mut acts = acting::of_person(tx.conn, person).await?;
+    acts.retain(|(org, _)| reach::org(caller, topology, *org));
+    if acts.is_empty() {
+        let message = "person_id: holds no grant for an organisation within reach; one that was given just now \
+                       is known in a moment";
+        return Err(Error::barred("person", person, NOT_ANNOUNCED, message));
+    }
+    if acts.iter().any(|(_, known)| known == worker_ref) {
+        Ok(())
+    } else {
+        Err(Error::invalid("worker_ref", "is not the pseudonym of the person"))
+    }
+}
+
 /// The line of a post: the organisation's if it has one; auxiliary workers have one and sit where they are managed (S-3).
 fn line_of(line: &str, kind: PostKind, org: &Organization) -> Result<Option<String>> {
     let line = if line.is_empty() { None } else { Some(convert::code("line", line)?) };
@@ -251,9 +275,10 @@ impl WorkforceService for WorkforceRpc {
     }
 
     async fn create_worker(&self, request: Request<CreateWorkerRequest>) -> RpcResult<CreateWorkerResponse> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        Ok(Response::new(again(|| self.create_worker(&caller, request.clone())).await?))
+        let caller = &Caller::of(&request)?;
+        let request = &request.into_inner();
+        let attempt = move || again(move || self.create_worker(caller, request.clone()));
+        Ok(Response::new(announced(attempt).await?))
     }
 
     async fn end_worker(&self, request: Request<EndWorkerRequest>) -> RpcResult<EndWorkerResponse> {

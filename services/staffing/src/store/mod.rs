@@ -4,6 +4,7 @@
 //! timers and commands never wait for each other in a circle. Organisations that somebody comes to are held before all of these
 //! (`workers::come`). Behind them come posts, demands of transfers that count on them, and fund lines.
 
+pub mod announced;
 pub mod assignments;
 pub mod demands;
 pub mod grants;

@@ -55,10 +55,12 @@ async fn a_duty_in_effect_has_its_staff_again_with_every_post_held_or_with_other
     assert!(about_staff(&world).await.is_empty(), "one is vacant still");
     // Whoever is put on a post by hand counts as well.
     let vacant = posts_of(&world).await.into_iter().find(|post| post.state == "vacant");
+    let by_hand = Persona::new(Role::ServiceWorker, COMMUNITY);
+    world.announce(&by_hand, STATION).await;
     let request = CreateWorkerRequest {
         request_id: request_id(),
-        person_id: new_id().to_string(),
-        worker_ref: "w-by-hand".into(),
+        person_id: by_hand.person_id.to_string(),
+        worker_ref: by_hand.actor_ref,
         post_id: vacant.expect("a vacant post").post_id,
         ..Default::default()
     };
@@ -82,10 +84,12 @@ async fn a_duty_in_effect_has_its_staff_again_with_every_post_held_or_with_other
         ..Default::default()
     };
     let free = world.workforce(&persona).create_post(free).await.unwrap().into_inner().post.unwrap().post_id;
+    let by_hand = Persona::new(Role::ServiceWorker, COMMUNITY);
+    world.announce(&by_hand, STATION).await;
     let request = CreateWorkerRequest {
         request_id: request_id(),
-        person_id: new_id().to_string(),
-        worker_ref: "w-other".into(),
+        person_id: by_hand.person_id.to_string(),
+        worker_ref: by_hand.actor_ref,
         post_id: free.clone(),
         ..Default::default()
     };

@@ -316,6 +316,7 @@ async fn appointment(world: &World, next: &Hired) -> CreateWorkerRequest {
         line: String::new(),
     };
     let post = world.workforce(&head()).create_post(post).await.unwrap().into_inner().post.unwrap();
+    world.announce(&next.persona, STATION).await;
     CreateWorkerRequest {
         request_id: request_id(),
         person_id: next.persona.person_id.to_string(),

@@ -145,6 +145,7 @@ async fn who_is_appointed_by_hand_is_asked_for_what_waits_and_leaves_by_hand() {
     let post = client.create_post(request).await.unwrap().into_inner().post.unwrap();
     let by_hand =
         Hired { persona: Persona::new(Role::ServiceWorker, COMMUNITY).org(STATION), grant_id: new_id() };
+    world.announce(&by_hand.persona, STATION).await;
     let request = CreateWorkerRequest {
         request_id: request_id(),
         person_id: by_hand.persona.person_id.to_string(),
@@ -191,6 +192,56 @@ async fn who_is_appointed_by_hand_is_asked_for_what_waits_and_leaves_by_hand() {
 }
 
 #[tokio::test]
+async fn who_is_appointed_by_hand_acts_for_an_organisation_within_reach_and_keeps_the_pseudonym() {
+    let world = World::start().await;
+    let head = head();
+    let mut client = world.workforce(&head);
+    let mut posts = Vec::new();
+    for _ in 0..2 {
+        let request = CreatePostRequest {
+            request_id: request_id(),
+            kind: PostKind::SocialWorker.into(),
+            org_id: STATION.to_string(),
+            line: String::new(),
+        };
+        posts.push(client.create_post(request).await.unwrap().into_inner().post.unwrap().post_id);
+    }
+    let appoint = |post: usize, who: &Persona, name: &str| CreateWorkerRequest {
+        request_id: request_id(),
+        person_id: who.person_id.to_string(),
+        worker_ref: name.to_owned(),
+        post_id: posts[post].clone(),
+        ..Default::default()
+    };
+    let [unknown, theirs, of_the_office, own] =
+        [(); 4].map(|()| Persona::new(Role::ServiceWorker, COMMUNITY));
+    world.announce(&theirs, OTHER_STATION).await;
+    world.announce(&of_the_office, STREET_OFFICE).await;
+    for who in [&unknown, &theirs, &of_the_office] {
+        let refused = client.create_worker(appoint(0, who, &who.actor_ref)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+        assert!(refused.message().contains("person_id"), "{refused}");
+    }
+    let known = world.announce(&own, STATION).await;
+    let refused = client.create_worker(appoint(0, &own, &theirs.actor_ref)).await.unwrap_err();
+    assert_eq!(fields(&refused), ["worker_ref"], "nobody works under another's name");
+    world.revoke(&known).await;
+    let refused = client.create_worker(appoint(0, &own, &own.actor_ref)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "the grant has ended: {refused}");
+    assert!(workers(&world, &head).await.is_empty());
+
+    // What is told only while the command is looked at counts.
+    let (appointed, _) =
+        tokio::join!(client.create_worker(appoint(0, &own, &own.actor_ref)), world.announce(&own, STATION));
+    appointed.unwrap();
+    // Who reaches both organisations puts the people of one on a post of the other.
+    let leader = Persona::new(Role::StreetLeader, STREET);
+    let lent = appoint(1, &of_the_office, &of_the_office.actor_ref);
+    world.workforce(&leader).create_worker(lent).await.unwrap();
+    assert_eq!(workers(&world, &head).await.len(), 2);
+}
+
+#[tokio::test]
 async fn roles_that_do_no_work_make_no_worker() {
     let world = World::start().await;
     for role in [Role::Resident, Role::Verifier, Role::CommitteeMember, Role::StreetLeader] {
@@ -212,16 +263,20 @@ async fn a_single_seat_has_one_holder_also_when_two_come_at_once() {
     };
     let post = client.create_post(request).await.unwrap().into_inner().post.unwrap();
     assert_eq!(post.state, "open");
-    let appoint = |name: &str| CreateWorkerRequest {
+    let two = [(); 2].map(|()| Persona::new(Role::ServiceWorker, COMMUNITY));
+    for who in &two {
+        world.announce(who, STATION).await;
+    }
+    let appoint = |who: &Persona| CreateWorkerRequest {
         request_id: request_id(),
-        person_id: request_id(),
-        worker_ref: name.to_owned(),
+        person_id: who.person_id.to_string(),
+        worker_ref: who.actor_ref.clone(),
         post_id: post.post_id.clone(),
         skill_codes: vec!["social_work".to_owned()],
         ..Default::default()
     };
     let (mut a, mut b) = (world.workforce(&head), world.workforce(&head));
-    let (first, second) = tokio::join!(a.create_worker(appoint("p-1")), b.create_worker(appoint("p-2")));
+    let (first, second) = tokio::join!(a.create_worker(appoint(&two[0])), b.create_worker(appoint(&two[1])));
     let refused = first.as_ref().err().or(second.as_ref().err()).expect("one is refused");
     assert_eq!(refused.code(), Code::AlreadyExists);
     assert!(first.is_ok() || second.is_ok());
@@ -343,10 +398,12 @@ async fn bad_input_names_its_field() {
     assert_eq!(fields(&world.workforce(&chief).create_post(auxiliary).await.unwrap_err()), ["org_id"], "S-3");
 
     let made = client.create_post(post).await.unwrap().into_inner().post.unwrap();
+    let by_hand = Persona::new(Role::ServiceWorker, COMMUNITY);
+    world.announce(&by_hand, STATION).await;
     let appoint = CreateWorkerRequest {
         request_id: request_id(),
-        person_id: request_id(),
-        worker_ref: "p-1".into(),
+        person_id: by_hand.person_id.to_string(),
+        worker_ref: by_hand.actor_ref,
         post_id: made.post_id,
         area_unit_id: COURTYARD.to_string(),
         skill_codes: vec!["patrol".into()],

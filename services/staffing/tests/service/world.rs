@@ -150,6 +150,13 @@ impl World {
         hired
     }
 
+    /// Identity tells of somebody's grant for an organisation, which makes nobody a worker.
+    pub async fn announce(&self, persona: &Persona, org: Uuid) -> Hired {
+        let known = Hired { persona: persona.clone(), grant_id: new_id() };
+        self.tell(persona.person_id, &granted(&known, Role::CommitteeMember, COMMUNITY, org, "")).await;
+        known
+    }
+
     pub fn revoked(&self, hired: &Hired) -> RoleRevoked {
         RoleRevoked {
             person_id: hired.persona.person_id.to_string(),

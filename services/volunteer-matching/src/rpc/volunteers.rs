@@ -4,7 +4,7 @@ use chassis::{
     Error, Result, RpcResult,
     auth::Caller,
     clock::new_id,
-    command::{Meta, once},
+    command::{Meta, NOT_ANNOUNCED, announced, once},
     db::Tx,
     page,
     proto::volunteer_matching::v1::{
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{Shelf, convert};
 use crate::{
     domain::{Volunteer, VolunteerId, VolunteerState},
-    store::{offers::managed, records, volunteers},
+    store::{announced as people, offers::managed, records, volunteers},
 };
 
 /// Serves `VolunteerService`.
@@ -38,12 +38,9 @@ impl VolunteerService for Volunteers {
         if !managed(&caller).contains(&volunteer.org_id) {
             return Err(Error::not_found("organization", volunteer.org_id).into());
         }
-        let response = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
-            volunteers::insert(tx.conn, &volunteer, tx.now).await?;
-            Ok(CreateVolunteerResponse { volunteer: Some(convert::volunteer(&volunteer)) })
-        })
-        .await?;
-        Ok(Response::new(response))
+        let (caller, volunteer) = (&caller, &volunteer);
+        let attempt = move || self.register(caller, meta, volunteer);
+        Ok(Response::new(announced(attempt).await?))
     }
 
     async fn list_volunteers(
@@ -127,6 +124,44 @@ impl VolunteerService for Volunteers {
 }
 
 impl Volunteers {
+    async fn register(
+        &self,
+        caller: &Caller,
+        meta: Meta,
+        volunteer: &Volunteer,
+    ) -> Result<CreateVolunteerResponse> {
+        once(&self.0.db, caller, meta, async |tx: &mut Tx<'_>| {
+            self.is_here(tx, caller, volunteer).await?;
+            volunteers::insert(tx.conn, volunteer, tx.now).await?;
+            Ok(CreateVolunteerResponse { volunteer: Some(convert::volunteer(volunteer)) })
+        })
+        .await
+    }
+
+    /// Whether a person belongs to the organisation, or to where the caller manages it, as identity has told, and is known by that
+    /// pseudonym: nobody registers somebody else's people, nor counts one person's hours under another's name.
+    async fn is_here(&self, tx: &mut Tx<'_>, caller: &Caller, volunteer: &Volunteer) -> Result<()> {
+        let mut held = people::of_person(tx.conn, volunteer.person_id).await?;
+        let topology = self.0.topology.load();
+        let org = Some(volunteer.org_id);
+        let managing: Vec<Uuid> =
+            caller.scopes.iter().filter(|scope| scope.org_id == org).map(|scope| scope.unit_id).collect();
+        held.retain(|held| {
+            let near = |unit| managing.iter().any(|root| topology.is_within(unit, *root));
+            held.org_id == org || held.unit_id.is_some_and(near)
+        });
+        if held.is_empty() {
+            let message = "person_id: holds no grant where the organisation works; one that was given just now is \
+                           known in a moment";
+            return Err(Error::barred("person", volunteer.person_id, NOT_ANNOUNCED, message));
+        }
+        if held.iter().any(|held| held.person_ref == volunteer.volunteer_ref) {
+            Ok(())
+        } else {
+            Err(Error::invalid("volunteer_ref", "is not the pseudonym of the person"))
+        }
+    }
+
     fn parse(&self, request: &CreateVolunteerRequest) -> Result<Volunteer> {
         let home_unit_id = convert::optional_id("home_unit_id", &request.home_unit_id)?;
         if home_unit_id.is_some_and(|unit| self.0.topology.load().unit(unit).is_none()) {

@@ -1,5 +1,6 @@
 //! All SQL of the service, in and out in domain types.
 
+pub mod announced;
 pub mod offers;
 pub mod records;
 pub mod volunteers;

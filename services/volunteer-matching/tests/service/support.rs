@@ -176,8 +176,28 @@ impl World {
         }
     }
 
-    /// Registers a volunteer, and gives the id.
+    /// A grant of a resident of the street who is to be registered.
+    pub fn resident(&self, request: &CreateVolunteerRequest) -> identity::RoleGranted {
+        identity::RoleGranted {
+            person_id: request.person_id.clone(),
+            grant_id: new_id().to_string(),
+            role: auth::Role::Resident.into(),
+            unit_id: self.street.to_string(),
+            line: String::new(),
+            org_id: String::new(),
+            person_ref: request.volunteer_ref.clone(),
+        }
+    }
+
+    /// Identity tells of somebody's grant.
+    pub async fn announce(&self, granted: &identity::RoleGranted) {
+        let person = granted.person_id.parse().expect("an id");
+        self.tell("identity", person, granted).await;
+    }
+
+    /// Registers a volunteer of whom identity has told, and gives the id.
     pub async fn register(&self, manager: &Persona, request: CreateVolunteerRequest) -> String {
+        self.announce(&self.resident(&request)).await;
         let created = self.volunteers(manager).create_volunteer(request).await.expect("created");
         created.into_inner().volunteer.expect("a volunteer").volunteer_id
     }

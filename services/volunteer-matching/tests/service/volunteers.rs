@@ -224,12 +224,57 @@ async fn a_person_volunteers_once_per_organisation() {
     let world = World::start().await;
     let mut volunteers = world.volunteers(&world.manager);
     let request = world.new_volunteer();
+    world.announce(&world.resident(&request)).await;
     let first = volunteers.create_volunteer(request.clone()).await.expect("created").into_inner();
     let same = volunteers.create_volunteer(request.clone()).await.expect("the same answer").into_inner();
     assert_eq!(first, same);
     let twice = CreateVolunteerRequest { request_id: new_id().to_string(), ..request };
     assert_eq!(refusal(volunteers.create_volunteer(twice).await).0, Code::AlreadyExists);
     assert_eq!(listed(&world).await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_is_registered_by_hand_is_where_the_organisation_works_and_keeps_the_pseudonym() {
+    let world = World::start().await;
+    let mut volunteers = world.volunteers(&world.manager);
+    let again = |request: &CreateVolunteerRequest| CreateVolunteerRequest {
+        request_id: new_id().to_string(),
+        ..request.clone()
+    };
+    let [unknown, elsewhere, moved, colleague] = [(); 4].map(|()| world.new_volunteer());
+    let far = RoleGranted { unit_id: new_id().to_string(), ..world.resident(&elsewhere) };
+    world.announce(&far).await;
+    let ended = world.resident(&moved);
+    world.announce(&ended).await;
+    let person = ended.person_id.parse().expect("an id");
+    let revoked = RoleRevoked {
+        person_id: ended.person_id,
+        grant_id: ended.grant_id,
+        role: ended.role,
+        tokens_before_time: Some(chassis::clock::to_proto(world.service.clock().real_now())),
+    };
+    world.tell("identity", person, &revoked).await;
+    for request in [&unknown, &elsewhere, &moved] {
+        let refused = volunteers.create_volunteer(again(request)).await.expect_err("refused");
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains("person_id"), "{refused}");
+    }
+    // Who acts for the organisation is one of its people wherever they are.
+    let granted = RoleGranted {
+        unit_id: new_id().to_string(),
+        org_id: world.org.to_string(),
+        ..world.resident(&colleague)
+    };
+    world.announce(&granted).await;
+    let other_name = CreateVolunteerRequest { volunteer_ref: "p-of-another".into(), ..again(&colleague) };
+    let refused = refusal(volunteers.create_volunteer(other_name).await);
+    assert_eq!(refused, (Code::InvalidArgument, vec!["volunteer_ref".to_owned()]));
+    volunteers.create_volunteer(again(&colleague)).await.expect("created");
+    // What is told only while the command is looked at counts.
+    let told = world.resident(&unknown);
+    let (created, ()) = tokio::join!(volunteers.create_volunteer(again(&unknown)), world.announce(&told));
+    created.expect("created");
+    assert_eq!(listed(&world).await.len(), 2);
 }
 
 #[tokio::test]

@@ -136,7 +136,8 @@ pub async fn put_in_force(
     .await
     .optional()?;
     cached(
-        "UPDATE external_mappings SET state = 'in_force', approved_by = $3, approved_at = $4, replaced = $5 \
+        "UPDATE external_mappings SET state = 'in_force', approved_by = $3, approved_at = $4, replaced = $5, \
+         endpoint = (SELECT s.endpoint FROM external_systems s WHERE s.system_code = $1) \
          WHERE system_code = $1 AND mapping_version = $2",
     )
     .bind::<Text, _>(system)

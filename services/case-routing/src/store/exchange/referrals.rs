@@ -200,15 +200,17 @@ pub struct Stuck {
     pub system_code: String,
 }
 
-/// A statement about the referrals, and words to them, from before `$1` to systems that are paused or have no endpoint, of which that is
-/// not noted yet.
+/// A statement about the referrals, and words to them, from before `$1` to systems that are paused, or have no endpoint, or none for which
+/// a mapping was put in force, of which that is not noted yet.
 macro_rules! stuck {
     ($head:literal, $tail:literal) => {
         concat!(
             $head,
             " WHERE s.system_code = t.system_code AND t.sync_state <> 'synced' AND t.sync_state <> 'failed' \
-             AND t.direction = 'out' AND NOT t.returned AND t.last_error NOT IN ('not_fetched', 'paused') \
-             AND (s.state <> 'on' OR s.endpoint = '') AND EXISTS (SELECT FROM ticket_changes c \
+             AND t.direction = 'out' AND NOT t.returned AND t.last_error NOT IN ('not_fetched', 'paused', 'no_mapping') \
+             AND (s.state <> 'on' OR s.endpoint = '' OR NOT EXISTS (SELECT FROM external_mappings m \
+             WHERE m.system_code = s.system_code AND m.state = 'in_force' AND COALESCE(m.endpoint, s.endpoint) = s.endpoint)) \
+             AND EXISTS (SELECT FROM ticket_changes c \
              WHERE c.ticket_id = t.ticket_id AND c.kind IN ('referral', 'remark') AND c.delivered_at IS NULL AND c.at <= $1)",
             $tail
         )
@@ -228,7 +230,8 @@ pub async fn stuck(conn: &mut AsyncPgConnection, before: Timestamp, most: i64) -
 /// Its case is locked.
 pub async fn note_stuck(conn: &mut AsyncPgConnection, ticket: TicketId, before: Timestamp) -> Result<bool> {
     let noted = cached(stuck!(
-        "UPDATE external_tickets AS t SET last_error = CASE WHEN s.state = 'on' THEN 'not_fetched' ELSE 'paused' END \
+        "UPDATE external_tickets AS t SET last_error = CASE WHEN s.state <> 'on' THEN 'paused' \
+         WHEN s.endpoint = '' THEN 'not_fetched' ELSE 'no_mapping' END \
          FROM external_systems s",
         " AND t.ticket_id = $2"
     ));

@@ -116,6 +116,23 @@ pub async fn take_line(conn: &mut AsyncPgConnection, line: &str, case: Uuid) -> 
     Ok(row.taken)
 }
 
+/// Whether nothing is posted to a system because no mapping was put in force for the endpoint that it has.
+pub async fn awaits_mapping(conn: &mut AsyncPgConnection, code: &str) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        awaits: bool,
+    }
+    let row: Row = cached(
+        "SELECT NOT EXISTS (SELECT FROM external_mappings m JOIN external_systems s ON s.system_code = m.system_code \
+         WHERE m.system_code = $1 AND m.state = 'in_force' AND COALESCE(m.endpoint, s.endpoint) = s.endpoint) AS awaits",
+    )
+    .bind::<Text, _>(code)
+    .get_result(conn)
+    .await?;
+    Ok(row.awaits)
+}
+
 /// Systems by code, behind one.
 pub async fn list(conn: &mut AsyncPgConnection, after: &str, limit: i64) -> Result<Vec<System>> {
     let found = cached(select!("s.system_code > $1 ORDER BY s.system_code LIMIT $2"))

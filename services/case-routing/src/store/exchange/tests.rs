@@ -27,6 +27,8 @@ use crate::{
 const SYSTEMS: &str = "
     INSERT INTO external_systems (system_code, name_zh, name_en, direction, state, endpoint, line_codes, version, updated_at)
     SELECT 's' || i, '', '', 'in', 'on', 'https://example.com/', '{}', 1, now() FROM generate_series(1, 6) i;
+    INSERT INTO external_mappings (system_code, mapping_version, state, content, drafted_by, drafted_at, endpoint)
+    SELECT 's' || i, 1, 'in_force', '{}', '', now(), 'https://example.com/' FROM generate_series(1, 6) i;
     INSERT INTO external_tickets (ticket_id, system_code, case_id, case_no, direction, mapping_version, class_code, class_name,
         area_code, remark_count, taken_at, sync_state, waiting, attempts, due_at, last_error)
     SELECT gen_random_uuid(), 's' || i, gen_random_uuid(), '', 'in', 0, '', '', '', 0, now(), 'pending', 1, 0,

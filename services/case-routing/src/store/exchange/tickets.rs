@@ -63,6 +63,7 @@ pub struct Ticket {
     pub attempts: i32,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub due_at: Option<Timestamp>,
+    /// Also `no_mapping`, where something waits for one to be put in force.
     #[diesel(sql_type = Text)]
     pub last_error: String,
     /// How it stands there by the latest report; nothing before the first.
@@ -99,7 +100,11 @@ macro_rules! select {
             "SELECT t.ticket_id, t.system_code, s.name_zh, s.name_en, t.ext_no, t.case_id, t.case_no, t.direction, \
              t.mapping_version, t.class_code, t.class_name, t.area_code, t.remark_count, t.remarked_at, t.reported_at, t.taken_at, \
              CASE WHEN s.state = 'paused' AND t.sync_state IN ('pending', 'retrying') THEN 'paused' ELSE t.sync_state END \
-             AS sync_state, t.waiting, t.attempts, t.due_at, t.last_error, t.external_status, t.external_state, t.external_at, \
+             AS sync_state, t.waiting, t.attempts, t.due_at, \
+             CASE WHEN s.state = 'on' AND s.endpoint <> '' AND t.sync_state IN ('pending', 'retrying') AND NOT EXISTS \
+             (SELECT FROM external_mappings m WHERE m.system_code = s.system_code AND m.state = 'in_force' \
+             AND COALESCE(m.endpoint, s.endpoint) = s.endpoint) THEN 'no_mapping' ELSE t.last_error END AS last_error, \
+             t.external_status, t.external_state, t.external_at, \
              t.returned, t.taken_back_at \
              FROM external_tickets t JOIN external_systems s ON s.system_code = t.system_code WHERE ",
             $rest

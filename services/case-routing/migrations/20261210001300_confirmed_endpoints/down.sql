@@ -1,0 +1,1 @@
+ALTER TABLE external_mappings DROP COLUMN endpoint;
