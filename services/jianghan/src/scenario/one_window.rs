@@ -1,4 +1,5 @@
-//! F1: a request through the one window, from its registration to its closing; another is rated badly, and done again.
+//! F1: a request through the one window, from its registration to its closing; another is rated badly, and done again; three go
+//! another way at the intake (see `intake`), and one is offered to volunteers first (see `volunteers`).
 
 use anyhow::{Context, Result};
 use proto::{
@@ -7,8 +8,10 @@ use proto::{
 };
 
 use super::{
+    intake,
     stage::{Person, Stage},
     story::{Story, Who, expect, expect_state},
+    volunteers,
 };
 
 /// A community in the first street.
@@ -18,7 +21,9 @@ pub const LAMP: &str = "CJ-0103";
 
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     rated_well(story).await?;
-    rated_badly(story).await
+    rated_badly(story).await?;
+    intake::play(story).await?;
+    volunteers::play(story).await
 }
 
 async fn rated_well(story: &mut Story<'_>) -> Result<()> {
