@@ -35,7 +35,7 @@ pub use self::{
 /// The scenarios, by the names they are called by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// 一窗受理：登记、派单、到场、核查、评价、结案；差评返工；转专线、并单、不予受理；先邀请志愿者 · one window: registered to closed; rated badly, done again; handed off, merged, not taken in; volunteers invited first
+    /// 一窗受理：登记、派单、到场、核查、评价、结案；差评、核查不过均返工；转专线、并单、不予受理；先邀请志愿者 · one window: registered to closed; rated badly or not verified, done again; handed off, merged, not taken in; volunteers invited first
     OneWindow,
     /// 低保申请：公示、异议复查、批准兑现，到期复核续发或终止；书面不予批准；先行救助后补手续；逾期视为受理 · an allowance: notice, objection, granted, re-checked; one refused; relief at once, papers afterwards; one accepted by silence
     Application,
