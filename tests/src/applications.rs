@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{World, eventually, tables::Tables};
 
 /// Applied for by proxy, shown publicly, objected to, granted, paid and closed, and re-checked when the review day came, as was
-/// another, which ended; one refused in writing; one shown now. Analytics holds each as case-routing does, and no event of a
+/// another, which ended; one refused in writing; one granted at once; one accepted by silence; one shown now. Analytics holds each as case-routing does, and no event of a
 /// benefit that names a person without the key.
 pub async fn applications(world: &World) {
     let played = world.performs(Scenario::Application).await;

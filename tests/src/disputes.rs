@@ -8,7 +8,8 @@ use crate::{
     journeys::{COMMUNITY, LAMP},
 };
 
-/// F3: objected to, arbitrated between the parties, ruled on by their superior; the ruling is in the figures.
+/// F3: objected to, decided by the dispatcher; arbitrated between the parties, ruled on by their superior, reviewed by the one above;
+/// the ruling is in the figures.
 pub async fn turf_dispute(world: &World) {
     world.performs(Scenario::Arbitration).await;
     eventually("the ruling in the figures of the item", async || {

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use crate::{World, eventually, tables::Tables};
 
 /// One dispute is agreed on, confirmed, performed and closed as mediated; another ends when a party does not want it any
-/// more, a third when the talks fail, and the street has their cases.
+/// more, a third when the talks fail, and the street has their cases. A fourth is refused before it begins, and in a fifth a party
+/// does not keep to what was agreed on.
 pub async fn disputes_are_mediated(world: &World) {
     let played = world.performs(Scenario::Mediation).await;
     let agreed = played.case(0).expect("the first case");
@@ -23,6 +24,10 @@ pub async fn disputes_are_mediated(world: &World) {
     let failed = played.case(2).expect("the third case");
     let expected = ["MediationOpened", "MediationEscalationReported", "MediationFailed"];
     assert_eq!(told(world, failed, 3).await, expected);
+    let refused = played.case(3).expect("the fourth case");
+    assert_eq!(told(world, refused, 2).await, ["MediationOpened", "MediationFailed"]);
+    let broken = played.case(4).expect("the fifth case");
+    assert_eq!(told(world, broken, 3).await, ["MediationOpened", "MediationAgreed", "MediationBreached"]);
 }
 
 /// The events of a mediation, in the order in which analytics took them in.

@@ -1,7 +1,7 @@
 //! A collector for spans and metrics: it takes what OTLP brings and keeps it in memory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -65,6 +65,8 @@ struct Kept {
     spans: Mutex<Vec<Span>>,
     /// What was told of each point last; every interval brings all of them again.
     metrics: Mutex<BTreeMap<Point, f64>>,
+    /// How often each process has told its metrics.
+    exports: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Receiver {
@@ -101,6 +103,12 @@ impl Receiver {
         let metrics = self.kept.metrics.lock().unwrap_or_else(PoisonError::into_inner);
         let mine = metrics.keys().filter(|(from, metric, _)| from == process && metric == name);
         mine.map(|(_, _, labels)| labels.clone()).collect()
+    }
+
+    /// How many exports of metrics have arrived from a process. It sends one after the other, and measures for each anew.
+    pub fn exports(&self, process: &str) -> u64 {
+        let exports = self.kept.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        exports.get(process).copied().unwrap_or_default()
     }
 
     /// How a metric of one service stood when it was told last, in whatever process the service is.
@@ -150,13 +158,20 @@ impl MetricsService for Receiver {
         request: Request<ExportMetricsServiceRequest>,
     ) -> std::result::Result<Response<ExportMetricsServiceResponse>, Status> {
         let mut kept = self.kept.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut senders = BTreeSet::new();
         for resource in request.into_inner().resource_metrics {
             let process = service_name(resource.resource.as_ref());
+            senders.insert(process.clone());
             for metric in resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
                 for (labels, value) in points(&metric) {
                     kept.insert((process.clone(), metric.name.clone(), labels), value);
                 }
             }
+        }
+        drop(kept);
+        let mut exports = self.kept.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        for process in senders {
+            *exports.entry(process).or_default() += 1;
         }
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }

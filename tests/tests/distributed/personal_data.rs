@@ -166,6 +166,17 @@ async fn somebody_is_a_party(world: &World, window: &Person<'_>, trace: &str) {
     opened.expect("a mediation is applied for");
 }
 
+/// Every service has told its metrics twice since now; the gateway has none. The first export to arrive may have begun before; those
+/// after it have not, for a process sends one after the other.
+async fn metrics_are_told_anew(world: &World) {
+    let before = SERVICES.map(|service| (service, world.otlp.exports(service)));
+    eventually("two exports of metrics that began later, from every service", async || {
+        let told = |(service, seen): &(&str, u64)| world.otlp.exports(service) >= seen + 3;
+        before.iter().all(told).then_some(())
+    })
+    .await;
+}
+
 /// Everything in all databases.
 async fn dump(world: &World) -> String {
     let mut command = {
@@ -221,6 +232,7 @@ fn canaries_are_found_nowhere_in_clear() {
             SPANS.iter().all(arrived).then_some(())
         })
         .await;
+        metrics_are_told_anew(world).await;
 
         let never_told = [NAME, PHONE, ID_NO, ADDRESS, NAME_SAID, ADDRESS_SAID];
         for service in SERVICES {

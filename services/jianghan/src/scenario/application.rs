@@ -1,6 +1,7 @@
 //! F2: the minimum living allowance (低保). One application is shown publicly, objected to, looked into again, shown again,
 //! granted, paid and closed, beside another that is granted with it; when both are due for review, one goes on and the other
-//! ends (see `recheck`). One is refused in writing with remedies; one is being shown when the scenario ends.
+//! ends (see `recheck`). One is refused in writing with remedies; relief that cannot wait is granted at once (see `urgent`); one that
+//! nobody answers counts as accepted (see `silence`); one is being shown when the scenario ends.
 
 use anyhow::{Context, Result};
 use chrono::Duration;
@@ -15,15 +16,18 @@ use proto::case_routing::v1::{
 use tonic::Code;
 
 use super::{
+    inquiry,
     one_window::COMMUNITY,
     recheck::{self, Granted},
+    silence,
     stage::{Person, Stage},
     story::{Story, Who, expect, expect_state},
+    urgent,
 };
 use crate::suite::request_id;
 
 /// Shown publicly for seven days, two people on the spot, decided by the district.
-const ALLOWANCE: &str = "MZ-0101";
+pub(super) const ALLOWANCE: &str = "MZ-0101";
 /// Of the demonstration's own making; the notice shows its first character.
 const NAME: &str = "王小明";
 const MASKED: &str = "王**";
@@ -57,7 +61,7 @@ verbs! {
         material_codes: vec!["income_proof".into()],
     });
     brings_papers(a) = supplement_application("SupplementApplication", SupplementApplicationRequest {
-        material_refs: vec!["doc:income".into()],
+        material_refs: vec!["doc:income".into()], authorisation_ref: "doc:family".into(),
     });
     begins(a) = start_investigation("StartInvestigation", StartInvestigationRequest {});
     visits(a) = record_investigation("RecordInvestigation", RecordInvestigationRequest {
@@ -83,11 +87,21 @@ verbs! {
 impl Person<'_> {
     /// Applies for the allowance, for oneself or by proxy.
     async fn applies(&self, applicant: &Person<'_>) -> Result<Application> {
+        self.applies_for(ALLOWANCE, "家庭收入低于标准，申请低保。", applicant).await
+    }
+
+    /// Applies for an item.
+    pub(super) async fn applies_for(
+        &self,
+        item: &str,
+        text: &str,
+        applicant: &Person<'_>,
+    ) -> Result<Application> {
         let message = SubmitApplicationRequest {
             request_id: request_id(),
-            item_code: ALLOWANCE.into(),
+            item_code: item.to_owned(),
             place_unit_id: self.stage.unit(COMMUNITY)?,
-            text: "家庭收入低于标准，申请低保。".into(),
+            text: text.to_owned(),
             channel: Channel::Window.into(),
             requester_id: applicant.session.account.person_id.clone(),
             notice_version: "v1".into(),
@@ -155,6 +169,8 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     let (goes_on, ends) = granted_after_a_notice(story).await?;
     recheck::play(story, goes_on, ends).await?;
     refused_in_writing(story).await?;
+    urgent::play(story).await?;
+    silence::play(story).await?;
     shown_now(story).await
 }
 
@@ -260,8 +276,8 @@ async fn granted_after_a_notice<'s>(story: &mut Story<'s>) -> Result<(Granted<'s
     let application = story
         .step(
             &resident,
-            "补交材料，即受理",
-            "brings the papers; it is taken in",
+            "补交材料和家庭授权，即受理",
+            "brings the papers and the family's authorisation; it is taken in",
             resident.brings_papers(&application),
         )
         .await?;
@@ -274,6 +290,7 @@ async fn granted_after_a_notice<'s>(story: &mut Story<'s>) -> Result<(Granted<'s
     let application = story
         .step(&officer, "启动调查核实", "has the facts looked into", officer.begins(&application))
         .await?;
+    let application = inquiry::asked_elsewhere(story, application).await?;
     let application = looked_into(story, application, true).await?;
     let (application, notice) = shown_publicly(story, application).await?;
 
@@ -376,6 +393,7 @@ async fn refused_in_writing(story: &mut Story<'_>) -> Result<()> {
         "an allowance refused in writing, with reasons and remedies",
     );
     let application = applied(story, 13, shown).await?;
+    inquiry::not_asked_elsewhere(story, &application).await?;
     let application = looked_into(story, application, false).await?;
     let leader = stage.login("leader.civil_affairs")?;
     let application = story

@@ -1,11 +1,16 @@
 //! F3: two departments say that it is the other's. Their lowest common superior rules; the requester's day stands, and the
-//! ruling waits for the next responsibility list.
+//! ruling waits for the next responsibility list. Of another ruling the one review is asked for (see `review`). What the dispatcher
+//! decides by itself goes before both (see `objection`).
 
 use anyhow::{Context, Result};
-use proto::case_routing::v1::{Case, CaseState, ListPrecedentsRequest};
+use prost_types::Timestamp;
+use proto::case_routing::v1::{Case, CaseState, ListPrecedentsRequest, Precedent};
 
 use super::{
+    objection,
     one_window::{COMMUNITY, LAMP},
+    review,
+    stage::Stage,
     story::{Story, Who, expect, expect_state},
 };
 
@@ -34,19 +39,34 @@ pub(super) async fn dispatched(
     Ok(case)
 }
 
+/// A case that two departments send to each other.
+pub(super) struct Dispute {
+    /// As it stands once both were heard.
+    pub case: Case,
+    /// Who was to lead, and objected.
+    pub objector: String,
+    /// Who leads in the objector's view.
+    pub named: String,
+    /// The requester's day.
+    pub promised: Option<Timestamp>,
+}
+
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
+    objection::play(story).await?;
+    ruled(story).await?;
+    review::play(story).await
+}
+
+/// The lead objects and names another department.
+pub(super) async fn objected(
+    story: &mut Story<'_>,
+    text: &str,
+    about: (&str, &str),
+    shown: (&str, &str),
+) -> Result<Dispute> {
     let stage = story.stage;
-    let text = "路灯杆歪了，几家单位都说不归自己管。";
-    let about = (
-        "登记诉求：路灯杆歪了，几家单位都说不归自己管",
-        "registers a request: a lamp post that nobody looks after",
-    );
     let case = dispatched(story, LAMP, text, about).await?;
-    story.shows_case(
-        &case.case_id,
-        "职责裁定：异议、各方意见、裁定和依据",
-        "arbitration: the objection, the positions of the parties, the ruling and its basis",
-    );
+    story.shows_case(&case.case_id, shown.0, shown.1);
     let objector = case.lead_org_id.clone();
     let mut named = None;
     for code in DEPARTMENTS {
@@ -54,7 +74,6 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     }
     let named = named.context("another department")?;
     let promised = case.resolve_due_time;
-
     let leader = stage.leader_of(&objector)?;
     let case = story
         .step(
@@ -64,6 +83,18 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
             leader.objects(&case, &named),
         )
         .await?;
+    Ok(Dispute { case, objector, named, promised })
+}
+
+/// In arbitration, and both departments were heard.
+pub(super) async fn both_heard(
+    story: &mut Story<'_>,
+    text: &str,
+    about: (&str, &str),
+    shown: (&str, &str),
+) -> Result<Dispute> {
+    let stage = story.stage;
+    let Dispute { case, objector, named, promised } = objected(story, text, about, shown).await?;
     let dispatcher = stage.dispatcher()?;
     let case = story
         .step(
@@ -81,6 +112,7 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
         stands_in && !objection.interim_measure_code.is_empty(),
         "the first receiver stands in meanwhile",
     )?;
+    let leader = stage.leader_of(&objector)?;
     let case = story
         .step(
             &leader,
@@ -98,6 +130,30 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
             other.takes_position(&case, &objector),
         )
         .await?;
+    Ok(Dispute { case, objector, named, promised })
+}
+
+/// What came of an arbitration for other cases, if anything did.
+pub(super) async fn precedent_of(stage: &Stage, case: &Case) -> Result<Option<Precedent>> {
+    let dispatcher = stage.dispatcher()?;
+    let request = dispatcher.asks(ListPrecedentsRequest { page_size: 200, ..Default::default() }).await?;
+    let answer = stage.suite.responsibilities().list_precedents(request).await;
+    let all = dispatcher.heard("ListPrecedents", answer)?.precedents;
+    Ok(all.into_iter().find(|known| known.case_id == case.case_id))
+}
+
+async fn ruled(story: &mut Story<'_>) -> Result<()> {
+    let stage = story.stage;
+    let text = "路灯杆歪了，几家单位都说不归自己管。";
+    let about = (
+        "登记诉求：路灯杆歪了，几家单位都说不归自己管",
+        "registers a request: a lamp post that nobody looks after",
+    );
+    let shown = (
+        "职责裁定：异议、各方意见、裁定和依据",
+        "arbitration: the objection, the positions of the parties, the ruling and its basis",
+    );
+    let Dispute { case, objector, named, promised } = both_heard(story, text, about, shown).await?;
     let arbiter = stage.anyone("arbiter", 0)?;
     let case = story
         .step(
@@ -111,17 +167,13 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     expect(case.lead_org_id == named, "the department named leads")?;
     expect(case.resolve_due_time == promised, "the requester's day stands")?;
     expect(case.lead_change_count == 1, "one change of lead is counted")?;
+    let other = stage.leader_of(&named)?;
     let case = story.step(&other, "服从裁定，签收", "obeys and signs for it", other.signs(&case)).await?;
     let state = case.objection.as_ref().map(|known| known.state.clone());
     expect(state.as_deref() == Some("final"), "the ruling is final")?;
     story
         .step(Who::Services, "先例写入清单修订建议", "the precedent waits for the next list", async {
-            let request =
-                dispatcher.asks(ListPrecedentsRequest { page_size: 200, ..Default::default() }).await?;
-            let answer = stage.suite.responsibilities().list_precedents(request).await;
-            let all = dispatcher.heard("ListPrecedents", answer)?.precedents;
-            let own = all.iter().find(|known| known.case_id == case.case_id);
-            let own = own.context("the precedent of this case")?;
+            let own = precedent_of(stage, &case).await?.context("the precedent of this case")?;
             expect(own.lead_org_id == named && own.relieved_org_id == objector, "who leads and who does not")
         })
         .await

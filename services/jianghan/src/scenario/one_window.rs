@@ -1,4 +1,6 @@
-//! F1: a request through the one window, from its registration to its closing; another is rated badly, and done again.
+//! F1: a request through the one window, from its registration to its closing; another is rated badly, and done again; one is sent
+//! back by the verifier. Three go another way at the intake (see `intake`), and one is offered to volunteers first (see
+//! `volunteers`).
 
 use anyhow::{Context, Result};
 use proto::{
@@ -7,8 +9,10 @@ use proto::{
 };
 
 use super::{
+    intake,
     stage::{Person, Stage},
     story::{Story, Who, expect, expect_state},
+    volunteers,
 };
 
 /// A community in the first street.
@@ -18,7 +22,10 @@ pub const LAMP: &str = "CJ-0103";
 
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     rated_well(story).await?;
-    rated_badly(story).await
+    rated_badly(story).await?;
+    sent_back(story).await?;
+    intake::play(story).await?;
+    volunteers::play(story).await
 }
 
 async fn rated_well(story: &mut Story<'_>) -> Result<()> {
@@ -115,6 +122,43 @@ async fn rated_badly(story: &mut Story<'_>) -> Result<()> {
     expect(case.supervisions.iter().all(|one| one.state == "cleared"), "nobody is supervised any more")
 }
 
+/// Whoever verifies belongs to neither side, and sends back what is not done.
+async fn sent_back(story: &mut Story<'_>) -> Result<()> {
+    let stage = story.stage;
+    let (resident, verifier) = (stage.resident(4)?, stage.anyone("verifier", 0)?);
+    let about = (
+        "登记诉求：巷口路灯不亮",
+        "registers a request: the lamp at the corner is out",
+        "巷口的路灯不亮，麻烦派人修一下。",
+    );
+    let shown = (
+        "核查未通过：退回返工，再核查，结案",
+        "not solved, finds the verifier: done again, verified, closed",
+    );
+    let case = dispatched(story, &resident, about, shown).await?;
+    let (worker, case) = taken_up(story, &case).await?;
+    let case = worked(story, &worker, &case).await?;
+    let case = story
+        .step(
+            &verifier,
+            "第三方核查：没有修好，退回返工",
+            "finds it not repaired, and sends the work back",
+            verifier.orders_rework(&case),
+        )
+        .await?;
+    expect_state(&case, CaseState::InProgress)?;
+    expect(case.rework_count == 1, "it is done again")?;
+    let (worker, case) = assigned(story, &case).await?;
+    let case = worked_and_verified(story, &worker, &case).await?;
+    let case = story
+        .step(&resident, "评价：满意；结案", "rates it, satisfied; it is closed", async {
+            let case = resident.rates(&case, 4).await?;
+            stage.sees_state(&case, CaseState::Closed).await
+        })
+        .await?;
+    expect(case.closed_code() == ClosedCode::Resolved, "resolved")
+}
+
 /// A street lamp, from the resident's own words (what is told of them in both languages, and the words) to whoever leads.
 async fn dispatched(
     story: &mut Story<'_>,
@@ -181,7 +225,7 @@ async fn assigned<'s>(story: &mut Story<'s>, case: &Case) -> Result<(Person<'s>,
     Ok((worker, case))
 }
 
-async fn worked_and_verified(story: &mut Story<'_>, worker: &Person<'_>, case: &Case) -> Result<Case> {
+async fn worked(story: &mut Story<'_>, worker: &Person<'_>, case: &Case) -> Result<Case> {
     let stage = story.stage;
     let handler = stage.handler_of(&case.lead_org_id)?;
     let case = story
@@ -192,8 +236,12 @@ async fn worked_and_verified(story: &mut Story<'_>, worker: &Person<'_>, case: &
             stage.sees_assignment(&case, AssignmentStatus::Done).await
         })
         .await?;
-    let case = story.step(&handler, "办结，送核查", "says it is done", handler.completes(&case)).await?;
-    let verifier = stage.anyone("verifier", 0)?;
+    story.step(&handler, "办结，送核查", "says it is done", handler.completes(&case)).await
+}
+
+async fn worked_and_verified(story: &mut Story<'_>, worker: &Person<'_>, case: &Case) -> Result<Case> {
+    let case = worked(story, worker, case).await?;
+    let verifier = story.stage.anyone("verifier", 0)?;
     let case = story
         .step(
             &verifier,

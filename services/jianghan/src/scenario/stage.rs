@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use calendar::Calendar;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Timelike, Utc};
-use proto::case_routing::v1::Case;
+use proto::{case_routing::v1::Case, volunteer_matching::v1::Volunteer};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -223,6 +223,15 @@ impl Stage {
         let task = simulate::lead_task(case).context("the case has no lead task")?;
         let found = self.actors.worker(&task.worker_ref);
         Ok(self.person(found.context("the task shows no worker with an account")?))
+    }
+
+    /// The volunteer of a partner.
+    ///
+    /// # Errors
+    /// See [`anyone`](Self::anyone).
+    pub fn volunteer(&self, volunteer: &Volunteer) -> Result<Person<'_>> {
+        let found = self.actors.worker(&volunteer.volunteer_ref);
+        Ok(self.person(found.context("the volunteer has no account")?))
     }
 
     /// Id of a unit by its code.

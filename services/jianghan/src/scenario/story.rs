@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::stage::{Person, Stage};
 
 /// Roles as people call them.
-const ROLES: [(&str, &str, &str); 18] = [
+const ROLES: [(&str, &str, &str); 19] = [
     ("resident", "居民", "resident"),
     ("committee_member", "居委会成员", "committee member"),
     ("mediator", "人民调解员", "mediator"),
@@ -29,6 +29,7 @@ const ROLES: [(&str, &str, &str); 18] = [
     ("finance_officer", "财务", "finance officer"),
     ("volunteer_coordinator", "志愿组织", "volunteer organisation"),
     ("org_manager", "社会组织", "social organisation"),
+    ("volunteer", "志愿者", "volunteer"),
 ];
 
 /// Who takes a step.

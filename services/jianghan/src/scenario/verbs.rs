@@ -6,11 +6,12 @@ use proto::{
     case_routing::v1::{
         AcceptCaseRequest, AnswerSupervisionRequest, AppraiseWhistleRequest, AssignmentStatus,
         CallbackOutcome, Case, CaseState, Channel, ClearSupervisionRequest, CompleteCaseRequest,
-        ContactRequesterRequest, DispatchCaseRequest, GetCaseRequest, GetTimelineRequest, IntakeCaseRequest,
-        JudgeRatingRequest, ObjectTaskRequest, OrderReworkRequest, RateCaseRequest, RecordCallbackRequest,
-        RegisterCaseRequest, ReportInRequest, Resolution, ResolveObjectionRequest, RuleObjectionRequest,
-        SignTaskRequest, SubmitTaskRequest, SuperviseCaseRequest, TakePositionRequest, TimelineEntry,
-        TriageCaseRequest, Urgency, VerifyCaseRequest, WhistleCaseRequest, WithdrawCaseRequest,
+        ContactRequesterRequest, DeclineCaseRequest, DispatchCaseRequest, GetCaseRequest, GetTimelineRequest,
+        HandOffCaseRequest, IntakeCaseRequest, JudgeRatingRequest, MergeCaseRequest, ObjectTaskRequest,
+        OrderReworkRequest, RateCaseRequest, RecordCallbackRequest, RegisterCaseRequest, ReportInRequest,
+        Resolution, ResolveObjectionRequest, RuleObjectionRequest, SignTaskRequest, SubmitTaskRequest,
+        SuperviseCaseRequest, TakePositionRequest, TimelineEntry, TriageCaseRequest, Urgency,
+        VerifyCaseRequest, WhistleCaseRequest, WithdrawCaseRequest,
     },
     staffing::v1::{AcceptAssignmentRequest, ArriveOnSiteRequest, FinishAssignmentRequest},
     volunteer_matching::v1::{
@@ -54,6 +55,14 @@ verbs! {
     });
     /// Sends the case where the router says.
     dispatches(case) = intake.dispatch_case("DispatchCase", DispatchCaseRequest {});
+    /// Hands the case to the line of an emergency.
+    hands_off(case, line: &str) = intake.hand_off_case("HandOffCase", HandOffCaseRequest { line_code: line.to_owned() });
+    /// Joins the case to the one that it repeats.
+    merges(case, into: &str) = intake.merge_case("MergeCase", MergeCaseRequest { into_case_id: into.to_owned() });
+    /// Does not take the case in.
+    declines_case(case, reason: &str) = intake.decline_case("DeclineCase", DeclineCaseRequest {
+        reason_code: reason.to_owned(),
+    });
     /// Signs for the lead task.
     signs(case) = tasks.sign_task("SignTask", SignTaskRequest { task_id: lead(case)? });
     /// Signs for a certain task.
@@ -262,6 +271,16 @@ impl Person<'_> {
         let case = self.heard("IntakeCase", answer)?.case.context("an answer without the case")?;
         self.notes(&case.case_id, "IntakeCase", &id);
         Ok(case)
+    }
+
+    /// The case as they see it themselves.
+    ///
+    /// # Errors
+    /// When it is out of their reach.
+    pub async fn reads_case(&self, case: &Case) -> Result<Case> {
+        let request = self.asks(GetCaseRequest { case_id: case.case_id.clone() }).await?;
+        let answer = self.stage.suite.cases().get_case(request).await;
+        self.heard("GetCase", answer)?.case.context("an answer without the case")
     }
 }
 

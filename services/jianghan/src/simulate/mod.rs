@@ -13,6 +13,7 @@ mod offers;
 pub mod report;
 
 pub use handling::lead_task;
+pub(crate) use offers::{best_known, volunteers};
 
 use std::{
     collections::BTreeSet,

@@ -11,7 +11,7 @@ use proto::{
 use tonic::Code;
 
 use super::life::{Life, moved_on};
-use crate::suite::{Session, request_id};
+use crate::suite::{Session, Suite, request_id};
 
 impl Life {
     /// Waits until volunteer-matching has the offer in a state; nothing if the offer is no longer open there.
@@ -48,25 +48,9 @@ impl Life {
         }
     }
 
-    /// The partner's volunteers, as the partner sees them.
-    async fn volunteers(&self, partner: &Session, org_id: &str) -> Result<Vec<Volunteer>> {
-        let mut all = Vec::new();
-        let mut page_token = String::new();
-        loop {
-            let request = ListVolunteersRequest { org_id: org_id.to_owned(), page_size: 200, page_token };
-            let page = self.world.suite.volunteers().list_volunteers(partner.request(request).await?).await?;
-            let page = page.into_inner();
-            all.extend(page.volunteers);
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                return Ok(all);
-            }
-        }
-    }
-
     /// Accepts in the name of a volunteer who can sign in, and waits until case-routing has confirmed or moved on.
     pub async fn accept_offer(&mut self, partner: &Session, offer: &Offer) -> Result<()> {
-        let volunteers = self.volunteers(partner, &offer.org_id).await?;
+        let volunteers = volunteers(&self.world.suite, partner, &offer.org_id).await?;
         let acts = |actor_ref: &str| self.world.actors.worker(actor_ref).is_some();
         let request = AcceptOfferRequest {
             offer_id: offer.offer_id.clone(),
@@ -130,7 +114,7 @@ impl Life {
                 ..Default::default()
             };
             // Whoever did the work says so; without a volunteer it was the organisation.
-            let volunteers = self.volunteers(&partner, org_id).await?;
+            let volunteers = volunteers(&self.world.suite, &partner, org_id).await?;
             let named = volunteers.iter().find(|volunteer| volunteer.volunteer_id == offer.volunteer_id);
             let doer = named.and_then(|volunteer| self.world.actors.worker(&volunteer.volunteer_ref));
             let doer = doer.unwrap_or(&partner);
@@ -142,8 +126,27 @@ impl Life {
     }
 }
 
+/// The partner's volunteers, as the partner sees them.
+///
+/// # Errors
+/// When volunteer-matching does not tell.
+pub async fn volunteers(suite: &Suite, partner: &Session, org_id: &str) -> Result<Vec<Volunteer>> {
+    let mut all = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListVolunteersRequest { org_id: org_id.to_owned(), page_size: 200, page_token };
+        let page = suite.volunteers().list_volunteers(partner.request(request).await?).await?;
+        let page = page.into_inner();
+        all.extend(page.volunteers);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
 /// The best ranked active volunteer of an offer who can act, else any active one.
-fn best_known(offer: &Offer, volunteers: &[Volunteer], acts: impl Fn(&str) -> bool) -> Option<String> {
+pub fn best_known(offer: &Offer, volunteers: &[Volunteer], acts: impl Fn(&str) -> bool) -> Option<String> {
     let able = |volunteer: &&Volunteer| {
         volunteer.state() == VolunteerState::Active && acts(&volunteer.volunteer_ref)
     };

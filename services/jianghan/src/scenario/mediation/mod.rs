@@ -1,5 +1,8 @@
 //! F5: a dispute is applied for, consented to, talked over, agreed on, confirmed by the court and performed; another one ends
-//! when a party does not want it any more; of a third one the police is told, and the talks come to nothing.
+//! when a party does not want it any more; of a third one the police is told, and the talks come to nothing. Two that the committee
+//! offers by itself end before they begin, and in an oral agreement that is not kept (see `oral`).
+
+mod oral;
 
 use anyhow::{Context, Result};
 use chassis::clock::to_proto;
@@ -7,7 +10,7 @@ use prost_types::Timestamp;
 use proto::case_routing::v1::{
     AgreementKind, Case, CaseState, ClosedCode, CourtAnswer, DeliveryMode, FailMediationRequest,
     HoldSessionRequest, Mediation, MediationOrigin, MediationState, OpenMediationRequest, PartyEntry,
-    PartyKind, RecordAgreementRequest, RecordConfirmationRequest, RecordConsentRequest,
+    PartyKind, RecordAgreementRequest, RecordBreachRequest, RecordConfirmationRequest, RecordConsentRequest,
     RecordPerformanceRequest, RefuseMediationRequest, ReportEscalationRequest, RequestConfirmationRequest,
     SignAgreementRequest, TakeMediationRequest,
 };
@@ -51,6 +54,10 @@ verbs! {
     writes_agreement(due: Option<Timestamp>) = record_agreement("RecordAgreement", RecordAgreementRequest {
         kind: AgreementKind::Written.into(), terms: "每晚十点后不再弹琴".into(), performance_due_time: due,
     });
+    writes_oral_agreement(due: Option<Timestamp>) = record_agreement("RecordAgreement", RecordAgreementRequest {
+        kind: AgreementKind::Oral.into(), terms: "晚上弹琴提前说一声".into(), performance_due_time: due,
+    });
+    finds_breached() = record_breach("RecordBreach", RecordBreachRequest { reason_code: "refused_to_perform".into() });
     takes_signatures() = sign_agreement("SignAgreement", SignAgreementRequest { party_numbers: vec![1, 2], sealed: true });
     asks_court() = request_confirmation("RequestConfirmation", RequestConfirmationRequest {
         joint: true, court_ref: "court:2026-7".into(),
@@ -93,10 +100,35 @@ impl Person<'_> {
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     agreed(story).await?;
     ended_by_a_party(story).await?;
-    talks_fail(story).await
+    talks_fail(story).await?;
+    oral::play(story).await
 }
 
-/// A quarrel that the committee has in hand, in its first session.
+/// A quarrel that the committee has in hand.
+async fn taken_up(story: &mut Story<'_>, requester: &Person<'_>, shown: (&str, &str)) -> Result<Case> {
+    let stage = story.stage;
+    let (window, place) = (stage.window(COMMUNITY)?, stage.unit(COMMUNITY)?);
+    let case = story
+        .step(
+            &window,
+            "窗口登记纠纷：楼上弹琴太吵，想请人调解",
+            "takes in a quarrel: music upstairs, somebody should mediate",
+            window.takes_in(requester, "楼上弹琴太吵，想请人调解", QUARREL, &place),
+        )
+        .await?;
+    story.shows_case(&case.case_id, shown.0, shown.1);
+    let committee = stage.org(&format!("committee:{COMMUNITY}"))?;
+    expect(case.lead_org_id == committee, "the committee leads")?;
+    let member = stage.leader_of(&committee)?;
+    story
+        .step(&member, "签收并联系当事人", "signs for it and speaks with the requester", async {
+            let case = member.signs(&case).await?;
+            member.contacts(&case).await
+        })
+        .await
+}
+
+/// A quarrel in its first session, for which a party applied.
 async fn in_session(
     story: &mut Story<'_>,
     neighbours: [u64; 2],
@@ -104,25 +136,7 @@ async fn in_session(
 ) -> Result<(Case, Mediation)> {
     let stage = story.stage;
     let (requester, neighbour) = (stage.resident(neighbours[0])?, stage.resident(neighbours[1])?);
-    let (window, place) = (stage.window(COMMUNITY)?, stage.unit(COMMUNITY)?);
-    let case = story
-        .step(
-            &window,
-            "窗口登记纠纷：楼上弹琴太吵，想请人调解",
-            "takes in a quarrel: music upstairs, somebody should mediate",
-            window.takes_in(&requester, "楼上弹琴太吵，想请人调解", QUARREL, &place),
-        )
-        .await?;
-    story.shows_case(&case.case_id, shown.0, shown.1);
-    let committee = stage.org(&format!("committee:{COMMUNITY}"))?;
-    expect(case.lead_org_id == committee, "the committee leads")?;
-    let member = stage.leader_of(&committee)?;
-    let case = story
-        .step(&member, "签收并联系当事人", "signs for it and speaks with the requester", async {
-            let case = member.signs(&case).await?;
-            member.contacts(&case).await
-        })
-        .await?;
+    let case = taken_up(story, &requester, shown).await?;
     let mediation = story
         .step(
             &requester,
@@ -132,18 +146,27 @@ async fn in_session(
         )
         .await?;
     expect(mediation.state() == MediationState::Applied, "applied for")?;
+    let mediation = talked_over(story, &neighbour, &mediation).await?;
+    Ok((case, mediation))
+}
+
+/// A mediator has it, both parties consent, and the first session is held.
+async fn talked_over(
+    story: &mut Story<'_>,
+    neighbour: &Person<'_>,
+    mediation: &Mediation,
+) -> Result<Mediation> {
+    let stage = story.stage;
     let mediator = stage.login(&format!("mediator.{COMMUNITY}"))?;
-    story.step(&mediator, "接手调解", "will mediate", mediator.takes_mediation(&mediation)).await?;
+    story.step(&mediator, "接手调解", "will mediate", mediator.takes_mediation(mediation)).await?;
     let consented = story
-        .step(&neighbour, "双方知悉权利，同意调解", "both are told their rights and consent", async {
-            neighbour.consents(&mediation, 2).await?;
-            mediator.consents(&mediation, 1).await
+        .step(neighbour, "双方知悉权利，同意调解", "both are told their rights and consent", async {
+            neighbour.consents(mediation, 2).await?;
+            mediator.consents(mediation, 1).await
         })
         .await?;
     expect(consented.state() == MediationState::Consented, "all parties consent")?;
-    let mediation =
-        story.step(&mediator, "主持调解", "sits with both", mediator.holds_session(&mediation)).await?;
-    Ok((case, mediation))
+    story.step(&mediator, "主持调解", "sits with both", mediator.holds_session(mediation)).await
 }
 
 async fn agreed(story: &mut Story<'_>) -> Result<()> {
