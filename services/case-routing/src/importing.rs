@@ -321,7 +321,8 @@ impl Ready {
         let told = Told { id: case.id, fact, facts: case.facts() };
         // Decisions of ours are kept with all that was looked at; what was decided elsewhere stands with the case alone.
         let elsewhere = case.state.is_finished() && handed_off.is_none();
-        let decisions = if elsewhere { Vec::new() } else { case.routing.clone() };
+        let decisions =
+            if elsewhere { Vec::new() } else { case.routing.iter().cloned().map(Arc::new).collect() };
         case.routing.iter_mut().for_each(|decision| decision.candidates.clear());
         let pending =
             Pending { timeline: vec![timeline], decisions, sealed_text, handed_off, ..Pending::default() };

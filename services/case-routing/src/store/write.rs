@@ -276,7 +276,7 @@ async fn update(
     if old.is_empty() && tasks.is_empty() && agenda.is_empty() {
         return Ok(());
     }
-    let written: Vec<Written> = cached(UPDATE)
+    let written: Written = cached(UPDATE)
         .bind::<Array<SqlUuid>, _>(each(old, |case| case.id.0))
         .bind::<Array<BigInt>, _>(each(old, |case| case.version))
         .bind::<Array<BigInt>, _>(told(old))
@@ -312,10 +312,9 @@ async fn update(
         .bind::<Array<Text>, _>(column(agenda, |(_, row)| ids(row.orgs.iter())))
         .bind::<Array<Text>, _>(column(agenda, |(_, row)| ids(row.asked.iter())))
         .bind::<Array<Nullable<SqlUuid>>, _>(column(agenda, |(_, row)| row.original.map(|case| case.0)))
-        .load(&mut conn)
+        .get_result(&mut conn)
         .await?;
     let all = |written: i64, of: usize| usize::try_from(written) == Ok(of);
-    let written = written.first().ok_or_else(|| Error::internal("it is not told what was written"))?;
     if !all(written.tasks, tasks.len()) {
         return Err(Error::internal(format!("{} tasks to write, {} written", tasks.len(), written.tasks)));
     }
