@@ -24,6 +24,8 @@ use crate::{
 
 /// Streets whose people are seeded.
 pub const STREETS: [&str; 2] = ["420103005", "420103008"];
+/// The system that a history comes from.
+pub const SOURCE: &str = "bench";
 /// Days that a history spans.
 const DAYS: i64 = 3 * 365;
 /// Of a thousand cases, those that are still open.
@@ -79,8 +81,8 @@ impl Site {
     }
 
     /// Imports a file; see [`load`].
-    pub async fn import(&self, file: &Path, rows: u64, quiet: bool) -> Result<(Outcome, Vec<(u64, f64)>)> {
-        load(&self.suite, &self.operator, file, rows, quiet).await
+    pub async fn import(&self, file: &Path, source: &str, rows: u64, quiet: bool) -> Result<Outcome> {
+        load(&self.suite, &self.operator, file, source, rows, quiet).await
     }
 
     /// Waits until everything has followed; see [`settle`].
@@ -103,7 +105,7 @@ pub async fn preload(
     }
     let file = folder.join("history.csv");
     write(&file, cases, &communities(suite, operator).await?, own, chassis::Clock::system().now())?;
-    let (outcome, _) = load(suite, operator, &file, cases, quiet).await?;
+    let outcome = load(suite, operator, &file, SOURCE, cases, quiet).await?;
     settle(suite, operator, &outcome).await?;
     Ok(())
 }
@@ -117,34 +119,31 @@ async fn communities(suite: &Suite, operator: &Session) -> Result<Vec<String>> {
     Ok(codes)
 }
 
-/// Imports a file. Gives the outcome and, after each batch, the rows so far with the seconds since the start.
+/// Imports a file as what this system had: the same file from another is imported as other cases.
 async fn load(
     suite: &Suite,
     operator: &Arc<Session>,
     file: &Path,
+    source: &str,
     rows: u64,
     quiet: bool,
-) -> Result<(Outcome, Vec<(u64, f64)>)> {
+) -> Result<Outcome> {
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(rows) };
     bar.set_style(ProgressStyle::with_template("  import {bar:40} {pos}/{len}  {elapsed}  {per_sec}")?);
     let options = Options {
         file: file.to_owned(),
         columns: None,
-        source: "bench".to_owned(),
+        source: source.to_owned(),
         batch: 1_000,
         resume: false,
         check: false,
     };
-    let (began, mut points) = (Instant::now(), Vec::new());
-    let outcome = import::run(suite, operator, &options, &CancellationToken::new(), |counts| {
-        points.push((counts.rows, began.elapsed().as_secs_f64()));
-        bar.set_position(counts.rows);
-    })
-    .await?;
+    let advance = |counts: &import::Counts| bar.set_position(counts.rows);
+    let outcome = import::run(suite, operator, &options, &CancellationToken::new(), advance).await?;
     bar.finish_and_clear();
     let first = outcome.first_problems.first();
     ensure!(outcome.counts.problems == 0, "rows were refused, the first: {first:?}");
-    Ok((outcome, points))
+    Ok(outcome)
 }
 
 /// Waits until every event is handled and every text can be found. Gives how long each took, in seconds.

@@ -143,7 +143,7 @@ async fn measure(args: &Args, site: &Site) -> Result<Report> {
     let file = site.folder.join("history.csv");
     let own = std::slice::from_ref(&resident.account.person_id);
     history::write(&file, args.cases, &site.communities().await?, own, chassis::Clock::system().now())?;
-    let (outcome, _) = site.import(&file, args.cases, args.json).await?;
+    let outcome = site.import(&file, history::SOURCE, args.cases, args.json).await?;
     let (_, words) = site.settle(&outcome).await?;
     let cases = outcome.counts.imported;
     let asked = Asked { site, actors, resident, cases };

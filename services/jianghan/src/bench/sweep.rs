@@ -18,7 +18,10 @@ use proto::case_routing::v1::{ClockBreached, ClockKind};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{history::Site, report::round};
+use super::{
+    history::{self, Site},
+    report::round,
+};
 use crate::out;
 
 /// What a breach may be late, noted as well as told, p99.
@@ -101,7 +104,7 @@ async fn measure(args: &Args, site: &Site) -> Result<Report> {
     write(&mass, args.clocks, &communities, "m", now, |number| {
         now + TimeDelta::days(10) + TimeDelta::seconds((number % 5_000_000) as i64)
     })?;
-    let (outcome, _) = site.import(&mass, args.clocks, args.json).await?;
+    let outcome = site.import(&mass, history::SOURCE, args.clocks, args.json).await?;
     let seconds = outcome.seconds;
     site.settle(&outcome).await?;
 
@@ -111,7 +114,7 @@ async fn measure(args: &Args, site: &Site) -> Result<Report> {
     write(&burst, size, &communities, "b", now, |number| {
         from + TimeDelta::microseconds((number * 1_000_000 / size) as i64)
     })?;
-    site.import(&burst, size, args.json).await?;
+    site.import(&burst, history::SOURCE, size, args.json).await?;
     ensure!(clock.now() < from, "the burst was due before it was imported; this machine is too slow for it");
     let told = breaches(site, from, size).await?;
 
