@@ -1,7 +1,7 @@
 //! The statements that save cases, each for a whole batch: one for what is new in `cases`, `tasks` and `agenda`, one for what
-//! changed there, one for what is only ever added; none is sent when there is nothing to write. Every statement is an answer that the
-//! server sends and the process wakes up for, so tables that are written together are written by one. Arrays are bound column by
-//! column and taken apart by `unnest` ([`chassis::db::cached`] says where).
+//! changed there, one for what is only ever added; besides, cases that leave the agenda or come into it late. None is sent when there
+//! is nothing to write. Every statement is an answer that the server sends and the process wakes up for, so tables that are written
+//! together are written by one. Arrays are bound column by column and taken apart by `unnest` ([`chassis::db::cached`] says where).
 
 use std::fmt::{Display, Write as _};
 
