@@ -39,9 +39,9 @@ pub(super) async fn dispatched(
     Ok(case)
 }
 
-/// A case that two departments send to each other.
+/// A case whose lead names another.
 pub(super) struct Dispute {
-    /// As it stands once both were heard.
+    /// As it stands now.
     pub case: Case,
     /// Who was to lead, and objected.
     pub objector: String,

@@ -98,17 +98,12 @@ async fn merged(story: &mut Story<'_>) -> Result<()> {
     expect_state(&case, CaseState::Merged)?;
     expect(case.merged_into_case_id == earlier.case_id, "it belongs to the earlier one")?;
     let (leader, handler) = (stage.leader_of(&earlier.lead_org_id)?, stage.handler_of(&earlier.lead_org_id)?);
+    let signed = story.step(&leader, "签收任务", "signs for the task", leader.signs(&earlier)).await?;
     let done = story
-        .step(
-            &handler,
-            "签收、联系、修复、办结",
-            "signs for it, speaks with the requester, gets it done",
-            async {
-                let signed = leader.signs(&earlier).await?;
-                let contacted = handler.contacts(&signed).await?;
-                handler.completes(&contacted).await
-            },
-        )
+        .step(&handler, "联系、办结", "speaks with the requester, completes it", async {
+            let contacted = handler.contacts(&signed).await?;
+            handler.completes(&contacted).await
+        })
         .await?;
     let verifier = stage.anyone("verifier", 0)?;
     let verified =

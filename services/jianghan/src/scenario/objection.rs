@@ -55,7 +55,7 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
 
 async fn stays(story: &mut Story<'_>) -> Result<()> {
     let stage = story.stage;
-    let about = ("登记诉求：路灯整夜不灭", "registers a request: a street lamp that is on all day");
+    let about = ("登记诉求：路灯白天也亮着", "registers a request: a street lamp that is on all day");
     let shown = ("派单异议不成立：仍由原单位办理", "an objection that is rejected: the lead stays");
     let text = "路灯白天也亮着，请来看看。";
     let Dispute { case, objector, named, promised } = objected(story, text, about, shown).await?;

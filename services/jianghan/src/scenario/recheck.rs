@@ -1,4 +1,4 @@
-//! F2, its last step: an allowance lasts. Whoever has it carries a tag until the review day. On that day the re-checks begin by
+//! F2, its seventh step: an allowance lasts. Whoever has it carries a tag until the review day. On that day the re-checks begin by
 //! themselves; one finds that the allowance goes on, the other ends it, in writing with reasons and remedies.
 
 use anyhow::{Context, Result};

@@ -28,7 +28,7 @@ const ROLES: [(&str, &str, &str); 19] = [
     ("callback_agent", "回访员", "call-back agent"),
     ("finance_officer", "财务", "finance officer"),
     ("volunteer_coordinator", "志愿组织", "volunteer organisation"),
-    ("org_manager", "社会组织", "social organisation"),
+    ("org_manager", "伙伴组织", "partner organisation"),
     ("volunteer", "志愿者", "volunteer"),
 ];
 
