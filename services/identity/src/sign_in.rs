@@ -256,10 +256,11 @@ impl SignIns {
         Ok(())
     }
 
-    /// Exchanges a refresh token; with a second one of the session, if that is asked for and it was not used yet.
+    /// Exchanges a refresh token; with a second one of the session, if that is asked for and it was not used yet and is no second one
+    /// itself.
     ///
     /// # Errors
-    /// `Invalid` when there is none, `Unauthenticated` when it is unknown, has run out or was used before.
+    /// `Invalid` when there is none, `Unauthenticated` when it is unknown, has run out, was used before or is of a branch that has ended.
     pub async fn refresh(&self, token: &str, branch: bool) -> Result<Pair> {
         if token.is_empty() {
             return Err(Error::invalid("refresh_token", "must not be empty"));
@@ -324,7 +325,7 @@ impl SignIns {
         let session_expires = self.session_end();
         sessions::insert(tx.conn, session, person, now, session_expires, access_expires).await?;
         let refresh_expires = (now + self.idle()).min(session_expires);
-        sessions::insert_refresh(tx.conn, &token.hash(), session, now, refresh_expires).await?;
+        sessions::insert_refresh(tx.conn, &token.hash(), session, None, now, refresh_expires).await?;
         if grants.iter().any(|grant| is_administrator(grant.role)) {
             // A privileged person has one session at a time (S-02).
             for ended in sessions::end_others(tx.conn, person, session, EndReason::Replaced, now).await? {
@@ -348,8 +349,12 @@ impl SignIns {
         };
         let (person, session) = (row.person_id(), row.session_id());
         let now = self.clock.real_now();
+        let branch_ended = match row.branch_id {
+            Some(id) => !sessions::branch_goes_on(tx.conn, id).await?,
+            None => false,
+        };
         let mut branch_refresh_token = String::new();
-        let (successor, refresh_expires) = match row.state().decide(now) {
+        let (successor, refresh_expires) = match row.state(branch_ended).decide(now) {
             Refresh::Refuse => return Ok(Outcome::Refused),
             Refresh::Theft => return self.reused(tx, session, now).await,
             Refresh::Repeat => {
@@ -361,18 +366,22 @@ impl SignIns {
                 if is_overtaken(sessions::used_at(tx.conn, &successor.hash()).await?, now) {
                     return self.reused(tx, session, now).await;
                 }
+                // One of the two may have had a copy, and the branch would go on though the other never learns of it.
+                sessions::end_branch(tx.conn, &hash).await?;
                 (successor, (now + self.idle()).min(row.session_expires_at()))
             }
             Refresh::Rotate => {
                 let successor = RefreshToken::new();
                 let expires = (now + self.idle()).min(row.session_expires_at());
                 let sealed = self.crypto.seal(SUCCESSOR, &successor.0, &hash);
-                sessions::use_refresh(tx.conn, &hash, &sealed, now).await?;
-                sessions::insert_refresh(tx.conn, &successor.hash(), session, now, expires).await?;
-                // Never with a repeat: whoever comes with a copy would have one that its owner does not use, so that nothing tells.
-                if branch {
+                // Never with a repeat, which ends the one that the first use gave. Nor of a branch: it would not end with that one.
+                let begun = (branch && row.branch_id.is_none()).then(new_id);
+                sessions::use_refresh(tx.conn, &hash, &sealed, begun, now).await?;
+                let (next, own) = (successor.hash(), row.branch_id);
+                sessions::insert_refresh(tx.conn, &next, session, own, now, expires).await?;
+                if begun.is_some() {
                     let second = RefreshToken::new();
-                    sessions::insert_refresh(tx.conn, &second.hash(), session, now, expires).await?;
+                    sessions::insert_refresh(tx.conn, &second.hash(), session, begun, now, expires).await?;
                     branch_refresh_token = second.text();
                 }
                 (successor, expires)

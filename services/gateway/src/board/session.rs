@@ -194,7 +194,8 @@ impl Lasting {
     /// The session with tokens that outlast a call, as far as they can be had: while identity is away the old ones go on as long as they last.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED` when the session is over, `ABORTED` when it reaches other cases than it did, what identity answered when nothing is left.
+    /// `UNAUTHENTICATED` when the session is over or the branch, `ABORTED` when it reaches other cases than it did, what identity answered when
+    /// nothing is left.
     pub async fn session(&mut self, app: &App) -> Result<&Session, tonic::Status> {
         let left = self.session.left(app);
         if left >= RENEW_BEFORE_SECONDS || self.session.refresh.is_empty() {

@@ -1,5 +1,6 @@
 //! Sessions and refresh tokens. A refresh token is used once; a retry within the grace gets the same successor, since
 //! an answer may be lost on its way; a later use is theft and ends the session, and so is one after whoever has the successor used that.
+//! With its first use a second line of tokens may begin, a branch. A retry ends it: whoever began it may have had a copy. A branch gives none.
 //! All times are real time.
 
 use chassis::Timestamp;
@@ -31,6 +32,8 @@ pub struct RefreshState {
     pub session_expires_at: Timestamp,
     /// Whether the session has ended.
     pub session_ended: bool,
+    /// Whether the token is of a branch that has ended.
+    pub branch_ended: bool,
 }
 
 /// What to do with a refresh token.
@@ -49,7 +52,8 @@ pub enum Refresh {
 impl RefreshState {
     /// Decides at `now`.
     pub fn decide(&self, now: Timestamp) -> Refresh {
-        if self.session_ended {
+        // Of a branch that is over a used token is no theft either: the session is its owner's.
+        if self.session_ended || self.branch_ended {
             return Refresh::Refuse;
         }
         match self.used_at {
@@ -93,6 +97,7 @@ mod tests {
             has_successor: false,
             session_expires_at: at(1000),
             session_ended: false,
+            branch_ended: false,
         }
     }
 
@@ -107,6 +112,15 @@ mod tests {
         assert_eq!(used.decide(at(500)), Refresh::Theft);
         assert_eq!(RefreshState { session_ended: true, ..used }.decide(at(6)), Refresh::Refuse);
         assert_eq!(RefreshState { session_expires_at: at(0), ..fresh() }.decide(at(0)), Refresh::Refuse);
+    }
+
+    #[test]
+    fn a_branch_that_has_ended_gives_nothing_and_ends_nothing() {
+        let ended = RefreshState { branch_ended: true, ..fresh() };
+        assert_eq!(ended.decide(at(0)), Refresh::Refuse);
+        let used = RefreshState { used_at: Some(at(5)), has_successor: true, ..ended };
+        assert_eq!(used.decide(at(6)), Refresh::Refuse);
+        assert_eq!(used.decide(at(500)), Refresh::Refuse, "the session goes on");
     }
 
     #[test]
@@ -126,8 +140,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_ended_session_gives_nothing_and_a_used_token_never_rotates(
-            expires in 0..200i64, used in proptest::option::of(0..200i64), successor: bool, session in 0..200i64, ended: bool, now in 0..200i64,
+        fn an_ended_session_or_branch_gives_nothing_and_a_used_token_never_rotates(
+            expires in 0..200i64, used in proptest::option::of(0..200i64), successor: bool, session in 0..200i64, ended: bool, branch_ended: bool,
+            now in 0..200i64,
         ) {
             let state = RefreshState {
                 expires_at: at(expires),
@@ -135,9 +150,10 @@ mod tests {
                 has_successor: successor,
                 session_expires_at: at(session),
                 session_ended: ended,
+                branch_ended,
             };
             let answer = state.decide(at(now));
-            prop_assert!(!(ended && answer != Refresh::Refuse));
+            prop_assert!(!((ended || branch_ended) && answer != Refresh::Refuse));
             prop_assert!(!(used.is_some() && answer == Refresh::Rotate));
         }
     }

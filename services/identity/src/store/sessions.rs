@@ -72,6 +72,9 @@ pub struct RefreshRow {
     /// The token that followed, sealed.
     #[diesel(sql_type = Nullable<Bytea>)]
     pub successor_sealed: Option<Vec<u8>>,
+    /// The branch that it is of; none of the session's own line.
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub branch_id: Option<Uuid>,
     #[diesel(sql_type = Timestamptz)]
     session_expires_at: Timestamp,
     #[diesel(sql_type = Bool)]
@@ -94,14 +97,15 @@ impl RefreshRow {
         self.session_expires_at
     }
 
-    /// What to decide on.
-    pub fn state(&self) -> RefreshState {
+    /// What to decide on, with whether the branch that it is of has ended.
+    pub fn state(&self, branch_ended: bool) -> RefreshState {
         RefreshState {
             expires_at: self.expires_at,
             used_at: self.used_at,
             has_successor: self.successor_sealed.is_some(),
             session_expires_at: self.session_expires_at,
             session_ended: self.session_ended,
+            branch_ended,
         }
     }
 }
@@ -202,7 +206,7 @@ pub async fn goes_on(conn: &mut AsyncPgConnection, id: SessionId) -> Result<bool
 /// A refresh token by its hash, with its session; both held until the transaction ends.
 pub async fn lock_refresh(conn: &mut AsyncPgConnection, hash: &[u8]) -> Result<Option<RefreshRow>> {
     let row = cached(
-        "SELECT t.session_id, s.person_id, t.expires_at, t.used_at, t.successor_sealed,
+        "SELECT t.session_id, s.person_id, t.expires_at, t.used_at, t.successor_sealed, t.branch_id,
                 s.expires_at AS session_expires_at, s.ended_at IS NOT NULL AS session_ended
            FROM refresh_tokens t JOIN sessions s USING (session_id)
           WHERE t.token_hash = $1 FOR UPDATE",
@@ -229,19 +233,43 @@ pub async fn used_at(conn: &mut AsyncPgConnection, hash: &[u8]) -> Result<Option
     Ok(row.and_then(|row| row.used_at))
 }
 
-/// Adds a refresh token.
+/// Whether a branch goes on. Its session is held already, and so it is when a branch ends.
+pub async fn branch_goes_on(conn: &mut AsyncPgConnection, branch: Uuid) -> Result<bool> {
+    let found = cached("SELECT 1 FROM refresh_tokens WHERE gave_branch_id = $1")
+        .bind::<SqlUuid, _>(branch)
+        .execute(conn)
+        .await?;
+    Ok(found == 1)
+}
+
+/// Ends the branch that began with the use of a refresh token, if one did and goes on. At that token, which is held with its session: of
+/// the branch's own ones another exchange may hold one, and wait for the session.
+pub async fn end_branch(conn: &mut AsyncPgConnection, hash: &[u8]) -> Result<()> {
+    cached(
+        "UPDATE refresh_tokens SET gave_branch_id = NULL WHERE token_hash = $1 AND gave_branch_id IS NOT NULL",
+    )
+    .bind::<Bytea, _>(hash)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds a refresh token, of the session's own line or of a branch.
 pub async fn insert_refresh(
     conn: &mut AsyncPgConnection,
     hash: &[u8],
     session: SessionId,
+    branch: Option<Uuid>,
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<()> {
     cached(
-        "INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO refresh_tokens (token_hash, session_id, branch_id, issued_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5)",
     )
     .bind::<Bytea, _>(hash)
     .bind::<SqlUuid, _>(session.0)
+    .bind::<Nullable<SqlUuid>, _>(branch)
     .bind::<Timestamptz, _>(now)
     .bind::<Timestamptz, _>(expires_at)
     .execute(conn)
@@ -249,19 +277,23 @@ pub async fn insert_refresh(
     Ok(())
 }
 
-/// Marks a refresh token used, with its sealed successor.
+/// Marks a refresh token used, with its sealed successor and the branch that begins.
 pub async fn use_refresh(
     conn: &mut AsyncPgConnection,
     hash: &[u8],
     successor: &[u8],
+    gave_branch: Option<Uuid>,
     now: Timestamp,
 ) -> Result<()> {
-    cached("UPDATE refresh_tokens SET used_at = $2, successor_sealed = $3 WHERE token_hash = $1")
-        .bind::<Bytea, _>(hash)
-        .bind::<Timestamptz, _>(now)
-        .bind::<Bytea, _>(successor)
-        .execute(conn)
-        .await?;
+    cached(
+        "UPDATE refresh_tokens SET used_at = $2, successor_sealed = $3, gave_branch_id = $4 WHERE token_hash = $1",
+    )
+    .bind::<Bytea, _>(hash)
+    .bind::<Timestamptz, _>(now)
+    .bind::<Bytea, _>(successor)
+    .bind::<Nullable<SqlUuid>, _>(gave_branch)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -222,11 +222,12 @@ async fn a_branch_of_a_session_is_exchanged_apart_and_ends_with_it() {
 async fn a_branch_comes_with_the_first_use_alone_and_its_reuse_ends_the_session() {
     let world = World::start().await;
     let pair = world.sign_in("worker1").await;
-    let begun = branch(&world, &pair.refresh_token).await.unwrap();
+    let first = refresh(&world, &pair.refresh_token).await.unwrap();
     let again = branch(&world, &pair.refresh_token).await.unwrap();
-    assert_eq!(again.refresh_token, begun.refresh_token);
+    assert_eq!(again.refresh_token, first.refresh_token);
     assert!(again.branch_refresh_token.is_empty(), "whoever has a copy gets none");
 
+    let begun = branch(&world, &first.refresh_token).await.unwrap();
     let apart = refresh(&world, &begun.branch_refresh_token).await.unwrap();
     let_the_grace_pass(&world).await;
     assert_eq!(refusal(refresh(&world, &begun.branch_refresh_token).await), Code::Unauthenticated);
@@ -234,6 +235,57 @@ async fn a_branch_comes_with_the_first_use_alone_and_its_reuse_ends_the_session(
     assert_eq!(refusal(refresh(&world, &begun.refresh_token).await), Code::Unauthenticated);
     assert_eq!(refusal(self_with(&world, &apart.access_token).await), Code::Unauthenticated);
     assert_eq!(refusal(branch(&world, "x").await), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_branch_that_a_copy_began_ends_when_the_owner_comes_and_the_owner_goes_on() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    // Whoever has the copy comes first, keeps the branch alone and asks for more of them.
+    let copied = branch(&world, &pair.refresh_token).await.unwrap();
+    let apart = branch(&world, &copied.branch_refresh_token).await.unwrap();
+    assert!(apart.branch_refresh_token.is_empty(), "a branch gives none");
+    let further = branch(&world, &apart.refresh_token).await.unwrap();
+    assert!(further.branch_refresh_token.is_empty(), "nor does what followed in it");
+
+    let own = branch(&world, &pair.refresh_token).await.unwrap();
+    assert_eq!(own.refresh_token, copied.refresh_token);
+    assert!(own.branch_refresh_token.is_empty());
+    let of_the_branch = [&copied.branch_refresh_token, &apart.refresh_token, &further.refresh_token];
+    for token in of_the_branch {
+        assert_eq!(refusal(refresh(&world, token).await), Code::Unauthenticated);
+    }
+    let_the_grace_pass(&world).await;
+    for token in of_the_branch {
+        assert_eq!(refusal(refresh(&world, token).await), Code::Unauthenticated);
+    }
+    let next = refresh(&world, &own.refresh_token).await.unwrap();
+    assert!(self_with(&world, &next.access_token).await.is_ok(), "what ended was the branch alone");
+
+    // When the owner comes later, two have the tokens.
+    let copied = branch(&world, &next.refresh_token).await.unwrap();
+    let_the_grace_pass(&world).await;
+    assert_eq!(refusal(refresh(&world, &next.refresh_token).await), Code::Unauthenticated);
+    assert_eq!(refusal(refresh(&world, &copied.branch_refresh_token).await), Code::Unauthenticated);
+    assert_eq!(refusal(self_with(&world, &next.access_token).await), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_branch_goes_on_when_its_own_tokens_are_retried_and_when_another_one_ends() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let begun = branch(&world, &pair.refresh_token).await.unwrap();
+    let apart = refresh(&world, &begun.branch_refresh_token).await.unwrap();
+    let again = refresh(&world, &begun.branch_refresh_token).await.unwrap();
+    assert_eq!(again.refresh_token, apart.refresh_token, "the answer may have been lost on its way");
+    assert!(refresh(&world, &apart.refresh_token).await.is_ok());
+    // The session's own line gives another one, and that one ends.
+    let own = branch(&world, &begun.refresh_token).await.unwrap();
+    assert!(refresh(&world, &own.branch_refresh_token).await.is_ok());
+    refresh(&world, &begun.refresh_token).await.unwrap();
+    assert_eq!(refusal(refresh(&world, &own.branch_refresh_token).await), Code::Unauthenticated);
+    let further = refresh(&world, &apart.refresh_token).await.unwrap();
+    assert!(refresh(&world, &further.refresh_token).await.is_ok(), "it began with another token");
 }
 
 #[tokio::test]
