@@ -103,7 +103,7 @@ impl StaffingConsumer {
                 granted.push(event.decode::<RoleGranted>()?);
                 appointing = appointing.or(Some(event));
             } else if event.is::<RoleRevoked>() {
-                revoked.push((event, uuid("grant_id", &event.decode::<RoleRevoked>()?.grant_id)?));
+                revoked.push((event, workforce::ended(&event.decode()?)?));
             } else if event.is::<CalendarAmended>() {
                 on_calendar_amended(tx, &self.setup, event).await?;
             } else if duty::handle(tx, event).await? {
@@ -125,9 +125,10 @@ impl StaffingConsumer {
             touch.tasks.extend(&unfilled);
             touch.offers |= !unfilled.is_empty();
         }
-        let ended: Vec<Uuid> = revoked.iter().map(|(_, grant)| *grant).collect();
+        let ends: Vec<announced::Ended> = revoked.iter().map(|(_, end)| *end).collect();
+        let ended: Vec<Uuid> = ends.iter().map(|end| end.grant_id.0).collect();
         if !ended.is_empty() {
-            announced::end(tx.conn, &ended).await?;
+            announced::end(tx.conn, &ends).await?;
             grants::end(tx.conn, &ended).await?;
             touch.leaving = workers::of_grants(tx.conn, &ended).await?;
             touch.offers |= !touch.leaving.is_empty();

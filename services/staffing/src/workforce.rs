@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use chassis::{Error, Result, auth::Role, clock::new_id, db::Tx, event::Event};
-use proto::identity::v1::RoleGranted;
+use proto::identity::v1::{RoleGranted, RoleRevoked};
 use uuid::Uuid;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     domain::{GrantId, OrgId, PersonId, Post, PostId, PostState, UnitId, Worker, WorkerId},
     seed::{PostTemplate, templates},
     store::{
-        announced::Announced,
+        announced::{Announced, Ended},
         grants::{self, Further},
         posts, workers,
     },
@@ -55,6 +55,14 @@ pub fn announced(grants: &[RoleGranted]) -> Result<Vec<Announced>> {
         })
     });
     kept.collect()
+}
+
+/// The end of a grant, as it is kept.
+pub fn ended(revoked: &RoleRevoked) -> Result<Ended> {
+    Ok(Ended {
+        grant_id: GrantId(uuid("grant_id", &revoked.grant_id)?),
+        person_id: PersonId(uuid("person_id", &revoked.person_id)?),
+    })
 }
 
 /// Appoints the holders of working roles; other roles, and grants that did so before, change nothing. Gives the posts that

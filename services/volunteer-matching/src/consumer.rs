@@ -34,7 +34,7 @@ use crate::{
     },
     seed::Partners,
     store::{
-        announced::{self, Announced},
+        announced::{self, Announced, Ended},
         offers::OfferStore,
         volunteers,
     },
@@ -219,7 +219,11 @@ async fn hear_of_people(tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
                 person_ref: told.person_ref,
             });
         } else if event.is::<RoleRevoked>() {
-            ended.push(parse("grant_id", &event.decode::<RoleRevoked>()?.grant_id)?);
+            let told: RoleRevoked = event.decode()?;
+            ended.push(Ended {
+                grant_id: parse("grant_id", &told.grant_id)?,
+                person_id: parse("person_id", &told.person_id)?,
+            });
         }
     }
     announced::add(tx.conn, &granted).await?;

@@ -222,7 +222,7 @@ async fn acts_here(
     acts.retain(|(org, _)| reach::org(caller, topology, *org));
     if acts.is_empty() {
         let message = "person_id: holds no grant for an organisation within reach; one that was given just now \
-                       is known in a moment";
+                       is known in a moment, one from before this release has to be given anew";
         return Err(Error::barred("person", person, NOT_ANNOUNCED, message));
     }
     if acts.iter().any(|(_, known)| known == worker_ref) {

@@ -183,7 +183,7 @@ pub async fn of_people(conn: &mut AsyncPgConnection, people: &[Uuid]) -> Result<
     rows.into_iter().map(Worker::try_from).collect()
 }
 
-/// Which of some grants somebody stands on or stood on already, active or ended.
+/// Which of some grants somebody stands on or stood on already, active or ended, or had ended before they were told of.
 pub async fn known_grants(conn: &mut AsyncPgConnection, grants: &[Uuid]) -> Result<Vec<GrantId>> {
     #[derive(QueryableByName)]
     struct Id {
@@ -192,7 +192,8 @@ pub async fn known_grants(conn: &mut AsyncPgConnection, grants: &[Uuid]) -> Resu
     }
     let rows: Vec<Id> = cached(
         "SELECT grant_id FROM workers WHERE grant_id = ANY($1)
-         UNION SELECT grant_id FROM worker_grants WHERE grant_id = ANY($1)",
+         UNION SELECT grant_id FROM worker_grants WHERE grant_id = ANY($1)
+         UNION SELECT grant_id FROM announced_grants WHERE grant_id = ANY($1) AND ended",
     )
     .bind::<Array<SqlUuid>, _>(grants)
     .load(conn)

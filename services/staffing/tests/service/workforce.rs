@@ -221,6 +221,7 @@ async fn who_is_appointed_by_hand_acts_for_an_organisation_within_reach_and_keep
         let refused = client.create_worker(appoint(0, who, &who.actor_ref)).await.unwrap_err();
         assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
         assert!(refused.message().contains("person_id"), "{refused}");
+        assert!(refused.message().contains("from before this release has to be given anew"), "{refused}");
     }
     let known = world.announce(&own, STATION).await;
     let refused = client.create_worker(appoint(0, &own, &theirs.actor_ref)).await.unwrap_err();
@@ -228,6 +229,15 @@ async fn who_is_appointed_by_hand_acts_for_an_organisation_within_reach_and_keep
     world.revoke(&known).await;
     let refused = client.create_worker(appoint(0, &own, &own.actor_ref)).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "the grant has ended: {refused}");
+    // One that is told of only after its end, which may be told twice, counts for nothing.
+    let left = Hired { persona: Persona::new(Role::ServiceWorker, COMMUNITY), grant_id: new_id() };
+    let (person, end) = (left.persona.person_id, world.revoked(&left));
+    let late = granted(&left, Role::CommitteeMember, COMMUNITY, STATION, "");
+    let told = vec![world.event(person, &end), world.event(person, &end), world.event(person, &late)];
+    world.service.deliver_all(told).await;
+    world.tell(person, &late).await;
+    let refused = client.create_worker(appoint(0, &left.persona, &left.persona.actor_ref)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "the grant had ended: {refused}");
     assert!(workers(&world, &head).await.is_empty());
 
     // What is told only while the command is looked at counts.
@@ -239,6 +249,17 @@ async fn who_is_appointed_by_hand_acts_for_an_organisation_within_reach_and_keep
     let lent = appoint(1, &of_the_office, &of_the_office.actor_ref);
     world.workforce(&leader).create_worker(lent).await.unwrap();
     assert_eq!(workers(&world, &head).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_working_role_that_is_told_of_only_after_its_end_makes_no_worker() {
+    let world = World::start().await;
+    let persona = Persona::new(Role::ServiceWorker, COMMUNITY).org(STATION);
+    let left = Hired { persona, grant_id: new_id() };
+    world.revoke(&left).await;
+    let late = granted(&left, Role::ServiceWorker, COMMUNITY, STATION, "");
+    world.tell(left.persona.person_id, &late).await;
+    assert!(workers(&world, &head()).await.is_empty());
 }
 
 #[tokio::test]

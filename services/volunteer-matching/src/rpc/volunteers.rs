@@ -152,7 +152,7 @@ impl Volunteers {
         });
         if held.is_empty() {
             let message = "person_id: holds no grant where the organisation works; one that was given just now is \
-                           known in a moment";
+                           known in a moment, one from before this release has to be given anew";
             return Err(Error::barred("person", volunteer.person_id, NOT_ANNOUNCED, message));
         }
         if held.iter().any(|held| held.person_ref == volunteer.volunteer_ref) {

@@ -20,6 +20,15 @@ pub struct Announced {
     pub org_id: Option<Uuid>,
 }
 
+/// The end of a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Grant.
+    pub grant_id: Uuid,
+    /// Who held it.
+    pub person_id: Uuid,
+}
+
 /// Keeps grants; one that is known already, also as one that has ended, stays as it is.
 pub async fn add(conn: &mut AsyncPgConnection, grants: &[Announced]) -> Result<()> {
     if grants.is_empty() {
@@ -40,15 +49,22 @@ pub async fn add(conn: &mut AsyncPgConnection, grants: &[Announced]) -> Result<(
     Ok(())
 }
 
-/// Nobody is anywhere by these grants any more.
-pub async fn end(conn: &mut AsyncPgConnection, grants: &[Uuid]) -> Result<()> {
+/// Nobody is anywhere by these grants any more, nor by one of them that is told of only afterwards.
+pub async fn end(conn: &mut AsyncPgConnection, grants: &[Ended]) -> Result<()> {
     if grants.is_empty() {
         return Ok(());
     }
-    cached("UPDATE announced_grants SET ended = true WHERE grant_id = ANY($1) AND NOT ended")
-        .bind::<Array<SqlUuid>, _>(grants)
-        .execute(conn)
-        .await?;
+    // No statement changes a row twice, and an end may be told twice.
+    cached(
+        "INSERT INTO announced_grants (grant_id, person_id, ended) \
+         SELECT DISTINCT ON (told.grant_id) told.grant_id, told.person_id, true \
+         FROM unnest($1::uuid[], $2::uuid[]) AS told (grant_id, person_id) \
+         ON CONFLICT (grant_id) DO UPDATE SET ended = true WHERE NOT announced_grants.ended",
+    )
+    .bind::<Array<SqlUuid>, _>(grants.iter().map(|grant| grant.grant_id).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(grants.iter().map(|grant| grant.person_id).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

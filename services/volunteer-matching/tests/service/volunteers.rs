@@ -241,23 +241,31 @@ async fn who_is_registered_by_hand_is_where_the_organisation_works_and_keeps_the
         request_id: new_id().to_string(),
         ..request.clone()
     };
-    let [unknown, elsewhere, moved, colleague] = [(); 4].map(|()| world.new_volunteer());
+    let [unknown, elsewhere, moved, left, colleague] = [(); 5].map(|()| world.new_volunteer());
     let far = RoleGranted { unit_id: new_id().to_string(), ..world.resident(&elsewhere) };
     world.announce(&far).await;
-    let ended = world.resident(&moved);
+    let [ended, late] = [&moved, &left].map(|request| world.resident(request));
     world.announce(&ended).await;
-    let person = ended.person_id.parse().expect("an id");
-    let revoked = RoleRevoked {
-        person_id: ended.person_id,
-        grant_id: ended.grant_id,
-        role: ended.role,
-        tokens_before_time: Some(chassis::clock::to_proto(world.service.clock().real_now())),
-    };
-    world.tell("identity", person, &revoked).await;
-    for request in [&unknown, &elsewhere, &moved] {
+    for granted in [&ended, &late] {
+        let person = granted.person_id.parse().expect("an id");
+        let revoked = RoleRevoked {
+            person_id: granted.person_id.clone(),
+            grant_id: granted.grant_id.clone(),
+            role: granted.role,
+            tokens_before_time: Some(chassis::clock::to_proto(world.service.clock().real_now())),
+        };
+        // An end may be told twice, also in one batch.
+        let twice = [(); 2].map(|()| world.told("identity", person, &revoked));
+        world.service.deliver_all(twice.into()).await;
+        world.tell("identity", person, &revoked).await;
+    }
+    // One that is told of only after its end counts for nothing.
+    world.announce(&late).await;
+    for request in [&unknown, &elsewhere, &moved, &left] {
         let refused = volunteers.create_volunteer(again(request)).await.expect_err("refused");
         assert_eq!(refused.code(), Code::FailedPrecondition);
         assert!(refused.message().contains("person_id"), "{refused}");
+        assert!(refused.message().contains("from before this release has to be given anew"), "{refused}");
     }
     // Who acts for the organisation is one of its people wherever they are.
     let granted = RoleGranted {
