@@ -94,6 +94,9 @@ impl Exchange {
         once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
             let known = systems::lock(tx.conn, &code).await?;
             update::fresh(etag, known.version, systems::KIND, &code)?;
+            if endpoint.as_ref().is_some_and(|endpoint| *endpoint != known.endpoint) {
+                mappings::keep_endpoint(tx.conn, &code, &known.endpoint).await?;
+            }
             let system = System {
                 name_zh: name_zh.unwrap_or(known.name_zh),
                 name_en: name_en.unwrap_or(known.name_en),

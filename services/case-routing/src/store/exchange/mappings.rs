@@ -150,6 +150,19 @@ pub async fn put_in_force(
     Ok(())
 }
 
+/// Writes down for which endpoint versions were put in force by a replica from before, which writes none: the one that their system has
+/// and is about to lose. Without it they would confirm every later one.
+pub async fn keep_endpoint(conn: &mut AsyncPgConnection, system: &str, endpoint: &str) -> Result<()> {
+    cached(
+        "UPDATE external_mappings SET endpoint = $2 WHERE system_code = $1 AND state <> 'draft' AND endpoint IS NULL",
+    )
+    .bind::<Text, _>(system)
+    .bind::<Text, _>(endpoint)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 #[derive(QueryableByName)]
 struct Replaced {
     #[diesel(sql_type = Integer)]
