@@ -144,6 +144,7 @@ async fn sets_up(world: &World, http: &TestHttp) {
         system_code: SYSTEM.into(),
         mapping_version: drafted.mapping.expect("a mapping").mapping_version,
         request_id: request_id(),
+        endpoint: http.url("/changes"),
     };
     let arbiter = world.login("arbiter1");
     exchange.activate_mapping(arbiter.asks(activate).await).await.expect("in force");

@@ -100,9 +100,8 @@ impl Default for Meters {
     }
 }
 
-/// What is posted where.
+/// What is posted.
 struct Letter {
-    endpoint: String,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 }
@@ -127,7 +126,7 @@ impl Courier {
                         *in_hand.entry(ticket.system_code.clone()).or_default() += 1;
                         let courier = self.clone();
                         sending.spawn(async move {
-                            courier.deliver(TicketId(ticket.ticket_id), lease).await;
+                            courier.deliver(TicketId(ticket.ticket_id), &ticket.endpoint, lease).await;
                             ticket.system_code
                         });
                     }
@@ -191,9 +190,9 @@ impl Courier {
         Ok(claimed.into_iter().map(|ticket| (ticket, token)).collect())
     }
 
-    /// Posts the first change of a ticket and notes what came of it.
-    async fn deliver(&self, ticket: TicketId, lease: uuid::Uuid) {
-        match self.try_deliver(ticket, lease).await {
+    /// Posts the first change of a ticket to the endpoint that was confirmed when it was taken up, and notes what came of it.
+    async fn deliver(&self, ticket: TicketId, endpoint: &str, lease: uuid::Uuid) {
+        match self.try_deliver(ticket, endpoint, lease).await {
             Ok(()) => {}
             // The lease runs out and it is tried again.
             Err(error) => {
@@ -202,7 +201,7 @@ impl Courier {
         }
     }
 
-    async fn try_deliver(&self, ticket: TicketId, lease: uuid::Uuid) -> Result<()> {
+    async fn try_deliver(&self, ticket: TicketId, endpoint: &str, lease: uuid::Uuid) -> Result<()> {
         let mut conn = self.db.conn().await?;
         let Some(waiting) = changes::first(&mut conn, ticket).await? else {
             // Fetched meanwhile.
@@ -213,7 +212,7 @@ impl Courier {
         drop(conn);
         let outcome = match letter {
             Ok(letter) => {
-                let answer = self.poster.post(&letter.endpoint, &letter.headers, letter.body).await;
+                let answer = self.poster.post(endpoint, &letter.headers, letter.body).await;
                 let refers = waiting.kind == "referral";
                 answer.map(|answer| refers.then(|| telling::number_in(&answer.body)).flatten())
             }
@@ -247,7 +246,7 @@ impl Courier {
         if !secrets.is_empty() {
             headers.push(("webhook-signature", signature(&secrets, &change.change_id, timestamp, &body)?));
         }
-        Ok(Letter { endpoint: system.endpoint, headers, body })
+        Ok(Letter { headers, body })
     }
 
     async fn note(

@@ -260,6 +260,8 @@ pub fn version(version: &Version) -> Result<pb::Mapping> {
         approved_by: version.approved_by.clone().unwrap_or_default(),
         drafted_time: Some(to_proto(version.drafted_at)),
         approved_time: version.approved_at.map(to_proto),
+        endpoint: version.endpoint.clone().unwrap_or_default(),
+        system_endpoint: version.system_endpoint.clone(),
     })
 }
 

@@ -36,6 +36,10 @@ impl Exchange {
     /// Where a system's changes are posted; empty: it fetches them.
     fn endpoint(&self, text: &str) -> Result<String> {
         if !text.is_empty() {
+            // They are passed over in a URL, and whoever confirms it would not see what they see.
+            if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
+                return Err(Error::invalid("endpoint", "must hold neither spaces nor control characters"));
+            }
             self.networks.endpoint(text).map_err(|message| Error::invalid("endpoint", message))?;
         }
         Ok(text.to_owned())
@@ -94,6 +98,9 @@ impl Exchange {
         once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
             let known = systems::lock(tx.conn, &code).await?;
             update::fresh(etag, known.version, systems::KIND, &code)?;
+            if endpoint.as_ref().is_some_and(|endpoint| *endpoint != known.endpoint) {
+                mappings::keep_endpoint(tx.conn, &code, &known.endpoint).await?;
+            }
             let system = System {
                 name_zh: name_zh.unwrap_or(known.name_zh),
                 name_en: name_en.unwrap_or(known.name_en),
@@ -202,9 +209,15 @@ impl Exchange {
         let meta = Meta::new("ActivateMapping", &m.request_id, &m)?;
         let code = parse::code("system_code", &m.system_code)?;
         let number = version("mapping_version", m.mapping_version)?;
+        let endpoint = self.endpoint(&m.endpoint)?;
         let by = caller.actor_ref.clone();
         once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
-            let draft = locked(tx, &code, number).await?;
+            let system = systems::lock(tx.conn, &code).await?;
+            let draft = found(tx, &code, number).await?;
+            // Who names none has seen none: that is enough only where there is none.
+            if endpoint.is_empty() && !system.endpoint.is_empty() {
+                return Err(Error::invalid("endpoint", "is required: the one that the system has"));
+            }
             let wrong = |message: String| Err(Error::wrong_state(mappings::KIND, number, message));
             if draft.state != "draft" {
                 return wrong("it is not a draft".to_owned());
@@ -212,10 +225,14 @@ impl Exchange {
             if draft.drafted_by == by {
                 return wrong("somebody else than its drafter puts it in force".to_owned());
             }
+            if endpoint != system.endpoint {
+                let message = "endpoint_moved: its system has another endpoint by now";
+                return Err(Error::barred(mappings::KIND, number, "endpoint_moved", message));
+            }
             if let Some(problem) = self.problems(&draft.mapping()?).first() {
                 return wrong(format!("it no longer fits: {} {}", problem.field, problem.code));
             }
-            mappings::put_in_force(tx.conn, &code, number, &by, tx.now).await?;
+            mappings::put_in_force(tx.conn, &code, number, &endpoint, &by, tx.now).await?;
             let mapping = Some(forms::version(&found(tx, &code, number).await?)?);
             Ok(pb::ActivateMappingResponse { mapping })
         })
@@ -231,11 +248,13 @@ impl Exchange {
         let code = parse::code("system_code", &m.system_code)?;
         let number = version("mapping_version", m.mapping_version)?;
         once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
-            let known = locked(tx, &code, number).await?;
+            systems::lock(tx.conn, &code).await?;
+            let known = found(tx, &code, number).await?;
             if known.state != "in_force" {
                 return Err(Error::wrong_state(mappings::KIND, number, "it is not in force"));
             }
             mappings::set_state(tx.conn, &code, number, "withdrawn").await?;
+            // For the endpoint that it was put in force for: nobody confirms another one by this.
             if let Some(before) = known.replaced {
                 mappings::set_state(tx.conn, &code, before, "in_force").await?;
             }
@@ -244,12 +263,6 @@ impl Exchange {
         })
         .await
     }
-}
-
-/// A version, its system's row locked.
-async fn locked(tx: &mut Tx<'_>, system: &str, number: i32) -> Result<Version> {
-    systems::lock(tx.conn, system).await?;
-    found(tx, system, number).await
 }
 
 async fn found(tx: &mut Tx<'_>, system: &str, number: i32) -> Result<Version> {

@@ -1,6 +1,7 @@
 //! Exchange with other systems: who they are, whose words are whose, and how a ticket becomes one case.
 
 use chassis::{
+    Error,
     auth::Role,
     grpc::PeerChannel,
     proto::case_routing::v1::{
@@ -116,11 +117,26 @@ impl World {
         self.activates_of(CODE, mapping_version).await
     }
 
+    /// For the endpoint that the system has.
     async fn activates_of(&self, system: &str, mapping_version: i32) -> Result<pb::Mapping, Status> {
+        let request = pb::ListExternalSystemsRequest::default();
+        let all =
+            self.call(&self.operator).list_external_systems(request).await.unwrap().into_inner().systems;
+        let known = all.into_iter().find(|known| known.system_code == system).unwrap();
+        self.activates_for(system, mapping_version, &known.endpoint).await
+    }
+
+    async fn activates_for(
+        &self,
+        system: &str,
+        mapping_version: i32,
+        endpoint: &str,
+    ) -> Result<pb::Mapping, Status> {
         let request = pb::ActivateMappingRequest {
             system_code: system.into(),
             mapping_version,
             request_id: request_id(),
+            endpoint: endpoint.into(),
         };
         let arbiter = Persona::new(Role::Arbiter, self.d.district).org(self.d.gov);
         let answer = self.call(&arbiter).activate_mapping(request).await?;
@@ -208,9 +224,13 @@ async fn a_system_is_entered_once_and_changed_by_its_version() {
     world.updates(|change| change.name_zh = "热线".into()).await.unwrap();
     let stale = world.updates(|change| change.etag = "1".into()).await.unwrap_err();
     assert_eq!(stale.code(), Code::Aborted);
-    for inside in
-        ["http://example.com/", "https://10.0.0.1/", "https://[::ffff:169.254.169.254]/", "https://a@b.cn/"]
-    {
+    for inside in [
+        "http://example.com/",
+        "https://10.0.0.1/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://a@b.cn/",
+        "https://example.com/\nhook",
+    ] {
         let refused = world.updates(|change| change.endpoint = inside.into()).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{inside}");
     }
@@ -288,6 +308,7 @@ async fn a_mapping_is_checked_whole_put_in_force_by_another_and_taken_back() {
         system_code: CODE.into(),
         mapping_version: first.mapping_version,
         request_id: request_id(),
+        endpoint: String::new(),
     };
     let own = world.call(&both).activate_mapping(request).await.unwrap_err();
     assert_eq!(own.code(), Code::FailedPrecondition, "never by its drafter");
@@ -313,6 +334,62 @@ async fn a_mapping_is_checked_whole_put_in_force_by_another_and_taken_back() {
     let one = pb::GetMappingRequest { system_code: CODE.into(), mapping_version: 1 };
     let one = world.call(&both).get_mapping(one).await.unwrap().into_inner().mapping.unwrap();
     assert_eq!((one.classes, one.statuses.len()), (world.mapping().classes, 3));
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_mapping_is_put_in_force_for_the_endpoint_that_its_arbiter_has_seen() {
+    let (seen, swapped) = ("https://example.com/hook", "https://example.org/hook");
+    let world = World::start(seen, pb::ExchangeDirection::Both).await;
+    let drafts = async || {
+        let drafted = world.call(&world.drafter()).draft_mapping(world.mapping()).await.unwrap().into_inner();
+        drafted.mapping.unwrap()
+    };
+    let endpoints = |known: &pb::Mapping| (known.endpoint.clone(), known.system_endpoint.clone());
+    let both = |confirmed: &str, now: &str| (confirmed.to_owned(), now.to_owned());
+    let shown = async |mapping_version| {
+        let one = pb::GetMappingRequest { system_code: CODE.into(), mapping_version };
+        world.call(&world.drafter()).get_mapping(one).await.unwrap().into_inner().mapping.unwrap()
+    };
+    let moved = |refused: &Status| {
+        let named = Error::from_status(refused);
+        matches!(&named, Error::WrongState { code: Some(code), .. } if code == "endpoint_moved")
+    };
+    assert_eq!(endpoints(&drafts().await), both("", seen), "a draft confirms none");
+    assert_eq!(endpoints(&shown(1).await), both("", seen));
+    for wrong in ["", "x", "https://10.0.0.1/"] {
+        let refused = world.activates_for(CODE, 1, wrong).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{wrong}");
+        assert!(refused.message().starts_with("endpoint: "), "{refused}");
+    }
+    world.updates(|change| change.endpoint = swapped.into()).await.unwrap();
+    let refused = world.activates_for(CODE, 1, seen).await.unwrap_err();
+    assert!(refused.code() == Code::FailedPrecondition && moved(&refused), "{refused}");
+    assert_eq!(shown(1).await.state(), pb::MappingState::Draft);
+    let first = world.activates_for(CODE, 1, swapped).await.unwrap();
+    assert_eq!((first.state(), endpoints(&first)), (pb::MappingState::InForce, both(swapped, swapped)));
+
+    // Whoever takes a version back confirms nothing: the one before has the endpoint that it was put in force for.
+    world.updates(|change| change.endpoint = seen.into()).await.unwrap();
+    assert_eq!(endpoints(&shown(1).await), both(swapped, seen));
+    drafts().await;
+    assert_eq!(endpoints(&world.activates_for(CODE, 2, seen).await.unwrap()), both(seen, seen));
+    let back =
+        pb::RollBackMappingRequest { system_code: CODE.into(), mapping_version: 2, request_id: request_id() };
+    world.call(&world.drafter()).roll_back_mapping(back).await.unwrap();
+    let first = shown(1).await;
+    assert_eq!((first.state(), endpoints(&first)), (pb::MappingState::InForce, both(swapped, seen)));
+
+    // Of a system that fetches there is none to be named.
+    world.updates(|change| change.endpoint = String::new()).await.unwrap();
+    drafts().await;
+    let refused = world.activates_for(CODE, 3, seen).await.unwrap_err();
+    assert!(refused.code() == Code::FailedPrecondition && moved(&refused), "{refused}");
+    assert_eq!(endpoints(&world.activates_for(CODE, 3, "").await.unwrap()), both("", ""));
+    let request = pb::ListMappingsRequest { system_code: CODE.into(), ..Default::default() };
+    let all = world.call(&world.drafter()).list_mappings(request).await.unwrap().into_inner().mappings;
+    let told: Vec<_> = all.iter().map(endpoints).collect();
+    assert_eq!(told, [both("", ""), both(seen, ""), both(swapped, "")]);
     world.d.service.stop().await;
 }
 

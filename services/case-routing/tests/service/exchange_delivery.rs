@@ -278,6 +278,63 @@ async fn a_delivery_is_left_alone_for_as_long_as_it_may_take_and_be_noted() {
 }
 
 #[tokio::test]
+async fn what_was_taken_up_is_posted_where_that_was_confirmed() {
+    let confirmed = TestHttp::start(|_| Reply::status(200)).await;
+    let other = TestHttp::start(|_| Reply::status(200)).await;
+    let world = World::mapped(&confirmed.url("/"), pb::ExchangeDirection::In).await;
+    let mut conn = world.d.service.db().conn().await.unwrap();
+    // As by an operator, after a ticket was taken up and before its letter is written.
+    let moves = format!(
+        "CREATE FUNCTION move_endpoint() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN UPDATE external_systems SET endpoint = ''{}''; RETURN NULL; END'; \
+         CREATE TRIGGER move_endpoint AFTER UPDATE ON external_tickets FOR EACH ROW WHEN (NEW.in_hand) \
+         EXECUTE FUNCTION move_endpoint()",
+        other.url("/")
+    );
+    conn.batch_execute(&moves).await.unwrap();
+    drop(conn);
+    world.pushes(world.ticket("WH-1")).await.unwrap();
+    let told = async || {
+        let ticket = world.tickets(pb::SyncState::Unspecified).await.remove(0);
+        ticket.waiting_count == 3 && ticket.last_error_code == "no_mapping"
+    };
+    world.d.service.wait_for("the first change is told", told).await;
+    assert_eq!((confirmed.received().len(), other.received().len()), (1, 0));
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_replica_from_before_put_in_force_confirms_no_later_endpoint() {
+    let first = TestHttp::start(|_| Reply::status(200)).await;
+    let second = TestHttp::start(|_| Reply::status(200)).await;
+    let world = World::mapped(&first.url("/"), pb::ExchangeDirection::In).await;
+    world.call(&world.drafter()).draft_mapping(world.mapping()).await.unwrap();
+    // As that writes it.
+    let mut conn = world.d.service.db().conn().await.unwrap();
+    conn.batch_execute("UPDATE external_mappings SET endpoint = NULL").await.unwrap();
+    drop(conn);
+    world.updates(|change| change.name_zh = "热线".into()).await.unwrap();
+    world.pushes(world.ticket("WH-1")).await.unwrap();
+    synced(&world).await;
+    assert_eq!(heard(&first.received()).len(), 4, "it counts for the endpoint that there is");
+
+    world.updates(|change| change.endpoint = second.url("/")).await.unwrap();
+    let open = "SELECT count(*) AS n FROM external_mappings WHERE endpoint IS NULL AND state = 'draft'";
+    let kept =
+        "SELECT count(*) AS n FROM external_mappings WHERE endpoint IS NOT NULL AND state = 'in_force'";
+    assert_eq!((world.count(open).await, world.count(kept).await), (1, 1), "a draft confirms none");
+    world.pushes(world.ticket("WH-2")).await.unwrap();
+    let posted = async || !second.received().is_empty();
+    let waited = tokio::time::timeout(Duration::from_secs(1), world.d.service.wait_for("a post", posted));
+    assert!(waited.await.is_err());
+    assert_eq!(world.tickets(pb::SyncState::Pending).await[0].last_error_code, "no_mapping");
+    world.updates(|change| change.endpoint = first.url("/")).await.unwrap();
+    synced(&world).await;
+    assert_eq!((heard(&first.received()).len(), second.received().len()), (8, 0));
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
 async fn a_system_without_an_endpoint_fetches_and_acknowledges() {
     let world = World::mapped("", pb::ExchangeDirection::In).await;
     for number in 0..3 {

@@ -395,6 +395,9 @@ pub struct Claimed {
     pub ticket_id: Uuid,
     #[diesel(sql_type = Text)]
     pub system_code: String,
+    /// The endpoint that was confirmed when it was taken up: it is posted there, whatever the system has when the letter is written.
+    #[diesel(sql_type = Text)]
+    pub endpoint: String,
 }
 
 /// Who may take up how much.
@@ -419,7 +422,7 @@ pub struct Claim<'a> {
 pub async fn claim(conn: &mut AsyncPgConnection, claim: &Claim<'_>) -> Result<Vec<Claimed>> {
     let found = cached(
         "WITH due AS (SELECT d.ticket_id, d.due_at, COALESCE(h.in_hand, 0) + row_number() OVER (PARTITION BY s.system_code \
-         ORDER BY d.due_at) AS turn, m.mapping_version FROM external_systems s \
+         ORDER BY d.due_at) AS turn, m.mapping_version, s.endpoint FROM external_systems s \
          JOIN external_mappings m ON m.system_code = s.system_code AND m.state = 'in_force' \
          AND COALESCE(m.endpoint, s.endpoint) = s.endpoint \
          LEFT JOIN unnest($5, $6) AS h (system_code, in_hand) ON h.system_code = s.system_code \
@@ -427,12 +430,13 @@ pub async fn claim(conn: &mut AsyncPgConnection, claim: &Claim<'_>) -> Result<Ve
          WHERE t.system_code = s.system_code AND t.due_at <= $1 ORDER BY t.due_at \
          LIMIT GREATEST($7 - COALESCE(h.in_hand, 0), 0) FOR UPDATE SKIP LOCKED) d \
          WHERE s.state = 'on' AND s.endpoint <> ''), \
-         placed AS (SELECT ticket_id, turn, row_number() OVER (ORDER BY turn, due_at) AS place, mapping_version FROM due) \
+         placed AS (SELECT ticket_id, turn, row_number() OVER (ORDER BY turn, due_at) AS place, mapping_version, endpoint \
+         FROM due) \
          UPDATE external_tickets t SET due_at = $2, lease = $3, in_hand = true, \
          maybe_there = t.maybe_there OR t.in_hand, \
          mapping_version = CASE WHEN t.mapping_version = 0 THEN p.mapping_version ELSE t.mapping_version END \
          FROM placed p WHERE t.ticket_id = p.ticket_id \
-         AND p.place <= $4 AND (p.turn = 1 OR p.place <= $4 - $8) RETURNING t.ticket_id, t.system_code",
+         AND p.place <= $4 AND (p.turn = 1 OR p.place <= $4 - $8) RETURNING t.ticket_id, t.system_code, p.endpoint",
     )
     .bind::<Timestamptz, _>(claim.now)
     .bind::<Timestamptz, _>(claim.now + claim.lease)

@@ -35,6 +35,13 @@ pub struct Version {
     /// What was in force before it.
     #[diesel(sql_type = Nullable<Integer>)]
     pub replaced: Option<i32>,
+    /// The endpoint that it was put in force for; none of a draft. Where a replica from before wrote none it is the one that the system
+    /// has, for [`keep_endpoint`] writes it down before that becomes another.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub endpoint: Option<String>,
+    /// The endpoint that its system has now.
+    #[diesel(sql_type = Text)]
+    pub system_endpoint: String,
 }
 
 impl Version {
@@ -47,9 +54,11 @@ impl Version {
 macro_rules! select {
     ($content:literal, $rest:literal) => {
         concat!(
-            "SELECT system_code, mapping_version, state, ",
+            "SELECT m.system_code, m.mapping_version, m.state, ",
             $content,
-            " AS content, drafted_by, drafted_at, approved_by, approved_at, replaced FROM external_mappings WHERE ",
+            " AS content, m.drafted_by, m.drafted_at, m.approved_by, m.approved_at, m.replaced, \
+             CASE WHEN m.state <> 'draft' THEN COALESCE(m.endpoint, s.endpoint) END AS endpoint, s.endpoint AS system_endpoint \
+             FROM external_mappings m JOIN external_systems s ON s.system_code = m.system_code WHERE ",
             $rest
         )
     };
@@ -57,7 +66,7 @@ macro_rules! select {
 
 /// One version with its entries.
 pub async fn get(conn: &mut AsyncPgConnection, system: &str, version: i32) -> Result<Option<Version>> {
-    let found = cached(select!("content", "system_code = $1 AND mapping_version = $2"))
+    let found = cached(select!("m.content", "m.system_code = $1 AND m.mapping_version = $2"))
         .bind::<Text, _>(system)
         .bind::<Integer, _>(version)
         .get_result(conn)
@@ -74,7 +83,7 @@ pub async fn list(
 ) -> Result<Vec<Version>> {
     let text = select!(
         "'{\"classes\":[],\"areas\":[],\"statuses\":[],\"closed_codes\":[]}'",
-        "system_code = $1 AND mapping_version < $2 ORDER BY mapping_version DESC LIMIT $3"
+        "m.system_code = $1 AND m.mapping_version < $2 ORDER BY m.mapping_version DESC LIMIT $3"
     );
     let found = cached(text)
         .bind::<Text, _>(system)
@@ -97,7 +106,8 @@ pub async fn draft(
     let made = cached(
         "INSERT INTO external_mappings (system_code, mapping_version, state, content, drafted_by, drafted_at) \
          SELECT $1, COALESCE(max(mapping_version), 0) + 1, 'draft', $2, $3, $4 FROM external_mappings WHERE system_code = $1 \
-         RETURNING system_code, mapping_version, state, content, drafted_by, drafted_at, approved_by, approved_at, replaced",
+         RETURNING system_code, mapping_version, state, content, drafted_by, drafted_at, approved_by, approved_at, replaced, \
+         endpoint, (SELECT s.endpoint FROM external_systems s WHERE s.system_code = $1) AS system_endpoint",
     )
     .bind::<Text, _>(system)
     .bind::<Text, _>(content)
@@ -119,11 +129,12 @@ pub async fn set_state(conn: &mut AsyncPgConnection, system: &str, version: i32,
     Ok(())
 }
 
-/// Puts a version in force; whichever was, is superseded.
+/// Puts a version in force for an endpoint, the one that its system has; whichever was in force, is superseded.
 pub async fn put_in_force(
     conn: &mut AsyncPgConnection,
     system: &str,
     version: i32,
+    endpoint: &str,
     by: &str,
     at: Timestamp,
 ) -> Result<()> {
@@ -137,14 +148,27 @@ pub async fn put_in_force(
     .optional()?;
     cached(
         "UPDATE external_mappings SET state = 'in_force', approved_by = $3, approved_at = $4, replaced = $5, \
-         endpoint = (SELECT s.endpoint FROM external_systems s WHERE s.system_code = $1) \
-         WHERE system_code = $1 AND mapping_version = $2",
+         endpoint = $6 WHERE system_code = $1 AND mapping_version = $2",
     )
     .bind::<Text, _>(system)
     .bind::<Integer, _>(version)
     .bind::<Text, _>(by)
     .bind::<Timestamptz, _>(at)
     .bind::<Nullable<Integer>, _>(before.map(|before| before.mapping_version))
+    .bind::<Text, _>(endpoint)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes down for which endpoint versions were put in force by a replica from before, which writes none: the one that their system has
+/// and is about to lose. Without it they would confirm every later one.
+pub async fn keep_endpoint(conn: &mut AsyncPgConnection, system: &str, endpoint: &str) -> Result<()> {
+    cached(
+        "UPDATE external_mappings SET endpoint = $2 WHERE system_code = $1 AND state <> 'draft' AND endpoint IS NULL",
+    )
+    .bind::<Text, _>(system)
+    .bind::<Text, _>(endpoint)
     .execute(conn)
     .await?;
     Ok(())

@@ -139,6 +139,39 @@ fn closed_code(text: &str) -> Option<ClosedCode> {
     ClosedCode::from_str_name(&format!("CLOSED_CODE_{}", text.to_ascii_uppercase()))
 }
 
+/// A version as it is shown: what a file may hold, and where is posted to.
+#[derive(Serialize)]
+struct Shown {
+    /// Confirmed when it was put in force.
+    endpoint: String,
+    /// What its system has now.
+    system_endpoint: String,
+    #[serde(flatten)]
+    file: File,
+}
+
+impl Shown {
+    fn of(mapping: &Mapping) -> Self {
+        let (endpoint, system_endpoint) = (mapping.endpoint.clone(), mapping.system_endpoint.clone());
+        Self { endpoint, system_endpoint, file: File::of(mapping) }
+    }
+
+    /// As a file that can be drafted again: where is posted to stands beside it, for that is nothing that a mapping says.
+    fn toml(&self) -> Result<String> {
+        Ok(format!(
+            "# confirmed endpoint: {}\n# endpoint of the system: {}\n{}",
+            place(&self.endpoint),
+            place(&self.system_endpoint),
+            toml::to_string(&self.file)?
+        ))
+    }
+}
+
+/// An endpoint in one line.
+fn place(endpoint: &str) -> String {
+    if endpoint.is_empty() { "none".to_owned() } else { endpoint.escape_debug().to_string() }
+}
+
 /// What is wrong in a file.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Problem {
@@ -185,34 +218,48 @@ struct Line {
     state: String,
     drafted_by: String,
     approved_by: String,
+    endpoint: String,
+    system_endpoint: String,
+}
+
+impl Line {
+    fn of(mapping: &Mapping) -> Self {
+        Self {
+            system_code: mapping.system_code.clone(),
+            mapping_version: mapping.mapping_version,
+            state: word(mapping.state().as_str_name(), "MAPPING_STATE_"),
+            drafted_by: mapping.drafted_by.clone(),
+            approved_by: mapping.approved_by.clone(),
+            endpoint: mapping.endpoint.clone(),
+            system_endpoint: mapping.system_endpoint.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let now = place(&self.system_endpoint);
+        let rest = if self.approved_by.is_empty() {
+            format!("endpoint of the system {now}")
+        } else if self.endpoint == self.system_endpoint {
+            format!("approved by {}, confirmed endpoint {now}", self.approved_by)
+        } else {
+            let confirmed = place(&self.endpoint);
+            format!("approved by {}, confirmed endpoint {confirmed} (the system has {now})", self.approved_by)
+        };
+        format!(
+            "{} {} {}, drafted by {}, {rest}",
+            self.system_code, self.mapping_version, self.state, self.drafted_by
+        )
+    }
 }
 
 fn print(mappings: &[Mapping], json: bool) -> Result<ExitCode> {
-    let line = |mapping: &Mapping| Line {
-        system_code: mapping.system_code.clone(),
-        mapping_version: mapping.mapping_version,
-        state: word(mapping.state().as_str_name(), "MAPPING_STATE_"),
-        drafted_by: mapping.drafted_by.clone(),
-        approved_by: mapping.approved_by.clone(),
-    };
-    let lines: Vec<Line> = mappings.iter().map(line).collect();
+    let lines: Vec<Line> = mappings.iter().map(Line::of).collect();
     if json {
         out::json(&lines)?;
         return Ok(ExitCode::SUCCESS);
     }
     for line in lines {
-        let approved = if line.approved_by.is_empty() {
-            String::new()
-        } else {
-            format!(", approved by {}", line.approved_by)
-        };
-        out::say!(
-            "{} {} {}, drafted by {}{approved}",
-            line.system_code,
-            line.mapping_version,
-            line.state,
-            line.drafted_by
-        )?;
+        out::say!("{}", line.text())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -238,8 +285,8 @@ pub(super) async fn run(desk: &Desk, system_code: String, action: Option<Mapping
         Some(MappingAction::Show { version }) => {
             let request = GetMappingRequest { system_code, mapping_version: version };
             let found = exchange.get_mapping(dispatcher.request(request).await?).await?.into_inner().mapping;
-            let file = File::of(&found.context("an answer without a mapping")?);
-            let text = if desk.json { serde_json::to_string_pretty(&file)? } else { toml::to_string(&file)? };
+            let shown = Shown::of(&found.context("an answer without a mapping")?);
+            let text = if desk.json { serde_json::to_string_pretty(&shown)? } else { shown.toml()? };
             out::say!("{}", text.trim_end())?;
             Ok(ExitCode::SUCCESS)
         }
@@ -259,9 +306,13 @@ pub(super) async fn run(desk: &Desk, system_code: String, action: Option<Mapping
             let problems: Vec<Problem> = drafted.problems.into_iter().map(Problem::from).collect();
             refuse(&problems, desk.json)
         }
-        Some(MappingAction::Activate { version }) => {
-            let request =
-                ActivateMappingRequest { system_code, mapping_version: version, request_id: request_id() };
+        Some(MappingAction::Activate { version, endpoint }) => {
+            let request = ActivateMappingRequest {
+                system_code,
+                mapping_version: version,
+                request_id: request_id(),
+                endpoint: endpoint.unwrap_or_default(),
+            };
             let request = desk.as_role("arbiter")?.request(request).await?;
             let mapping = exchange.activate_mapping(request).await?.into_inner().mapping;
             print(&mapping.into_iter().collect::<Vec<_>>(), desk.json)
@@ -278,6 +329,8 @@ pub(super) async fn run(desk: &Desk, system_code: String, action: Option<Mapping
 
 #[cfg(test)]
 mod tests {
+    use proto::case_routing::v1::MappingState;
+
     use super::*;
 
     const TEXT: &str = r#"
@@ -319,7 +372,38 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(File::of(&mapping), file);
-        assert_eq!(toml::from_str::<File>(&toml::to_string(&file).unwrap()).unwrap(), file);
+        assert_eq!(toml::from_str::<File>(&Shown::of(&mapping).toml().unwrap()).unwrap(), file);
+    }
+
+    #[test]
+    fn where_is_posted_to_is_told_with_every_version() {
+        let seen = "https://hotline.example/changes";
+        let draft = Mapping {
+            system_code: "hotline".into(),
+            mapping_version: 2,
+            state: MappingState::Draft.into(),
+            drafted_by: "p-1".into(),
+            system_endpoint: seen.into(),
+            ..Default::default()
+        };
+        let told = |mapping: &Mapping| Line::of(mapping).text();
+        assert_eq!(told(&draft), format!("hotline 2 draft, drafted by p-1, endpoint of the system {seen}"));
+        let shown = Shown::of(&draft).toml().unwrap();
+        let head = format!("# confirmed endpoint: none\n# endpoint of the system: {seen}\n");
+        assert!(shown.starts_with(&head), "{shown}");
+        let approved = Mapping {
+            state: MappingState::InForce.into(),
+            approved_by: "p-2".into(),
+            endpoint: seen.into(),
+            ..draft
+        };
+        let head = "hotline 2 in_force, drafted by p-1, approved by p-2, confirmed endpoint";
+        assert_eq!(told(&approved), format!("{head} {seen}"));
+        let moved = Mapping { system_endpoint: String::new(), ..approved };
+        assert_eq!(told(&moved), format!("{head} {seen} (the system has none)"));
+        let shown = serde_json::to_value(Shown::of(&moved)).unwrap();
+        assert_eq!((&shown["endpoint"], &shown["system_endpoint"]), (&seen.into(), &"".into()));
+        assert_eq!(shown["classes"], serde_json::json!([]), "beside its entries");
     }
 
     #[test]

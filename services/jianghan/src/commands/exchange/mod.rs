@@ -149,7 +149,7 @@ struct Changes {
 
 #[derive(Subcommand)]
 enum MappingAction {
-    /// One version with its entries.
+    /// One version with its entries, the endpoint that was confirmed with it and the one that its system has.
     Show {
         /// Number of the version.
         version: i32,
@@ -159,12 +159,16 @@ enum MappingAction {
         /// The list `return_statuses`, and tables `[[classes]]`, `[[areas]]`, `[[statuses]]`, `[[closed_codes]]`.
         file: PathBuf,
     },
-    /// Put a draft in force, as another person than its drafter.
+    /// Put a draft in force, as another person than its drafter, and confirm where is posted to.
     Activate {
         /// Number of the version.
         version: i32,
+        /// The endpoint that its system has, as `show` tells it: refused if that is another one by now. Without it or empty: the system
+        /// has none.
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
     },
-    /// Take the version in force back.
+    /// Take the version in force back; the one before it is posted to the endpoint that was confirmed with it.
     RollBack {
         /// Number of the version.
         version: i32,
