@@ -138,8 +138,10 @@ async fn load(
         resume: false,
         check: false,
     };
-    let advance = |counts: &import::Counts| bar.set_position(counts.rows);
-    let outcome = import::run(suite, operator, &options, &CancellationToken::new(), advance).await?;
+    let outcome = import::run(suite, operator, &options, &CancellationToken::new(), |counts| {
+        bar.set_position(counts.rows);
+    })
+    .await?;
     bar.finish_and_clear();
     let first = outcome.first_problems.first();
     ensure!(outcome.counts.problems == 0, "rows were refused, the first: {first:?}");
