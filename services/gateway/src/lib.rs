@@ -139,7 +139,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/asyncapi.json", get(async || document(asyncapi::text())))
         .route("/v1/{*path}", any(rest::serve))
         .merge(board::routes(&app))
-        .fallback(async || *problem::Problem::no_route())
+        .fallback(board::nowhere)
         .method_not_allowed_fallback(async || *problem::Problem::wrong_verb(&[]))
         .layer(middleware::from_fn_with_state(bodies::Bodies::behind(&app.config.proxies), bodies::bounded))
         .layer(middleware::from_fn(in_time))

@@ -31,18 +31,20 @@ use std::{
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    http::header,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use chassis::{clock::Clock, crypto::Crypto};
 
+use self::links::Links;
 pub(crate) use self::{
     lang::{Lang, bare},
     view::local,
 };
-use crate::{App, Config, places::Places};
+use crate::{App, Config, places::Places, problem::Problem};
 
 /// What the board needs besides the services.
 pub struct Board {
@@ -138,6 +140,17 @@ pub fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/favicon.ico", get(async || ([(header::CONTENT_TYPE, "image/svg+xml")], ICON)))
         .layer(DefaultBodyLimit::max(MOST_FORM))
         .route_layer(middleware::from_fn_with_state(app.clone(), session::from_this_site))
+}
+
+/// The answer where nothing is: a page to whoever looks with a browser, the problem of the API to all others.
+pub async fn nowhere(State(app): State<Arc<App>>, method: Method, headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|types| types.to_str().ok());
+    if method != Method::GET || !accepts.is_some_and(|types| types.contains("text/html")) {
+        return Problem::no_route().into_response();
+    }
+    let lang = Lang::of(&headers);
+    let message = lang.t("没有这个页面。", "There is no such page.");
+    refusal::told(lang, "/", Links::kept(&app, &headers), StatusCode::NOT_FOUND, message)
 }
 
 /// Largest form, in bytes: a text of 4,000 characters has at most 48,000, as forms write it.

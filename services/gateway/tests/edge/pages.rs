@@ -18,6 +18,24 @@ use crate::{
 };
 
 #[tokio::test]
+async fn where_nothing_is_a_browser_gets_a_page_and_everybody_else_the_problem_of_the_api() {
+    let edge = district(None).await;
+    let asked = |path: &str, accept: &'static str| edge.get(path).header("accept", accept).send();
+    let response = asked("/hot-spots", "text/html,application/xhtml+xml,*/*;q=0.8").await.unwrap();
+    assert_eq!(response.status(), 404);
+    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+    let html = response.text().await.unwrap();
+    assert!(html.contains("没有这个页面。") && !html.contains("/openapi.json"), "{html}");
+    for (path, accept) in [("/hot-spots", "application/json"), ("/hot-spots", "*/*"), ("/v1/x", "text/html")]
+    {
+        let response = asked(path, accept).await.unwrap();
+        assert_eq!(response.status(), 404, "{path} {accept}");
+        let problem: serde_json::Value = response.json().await.unwrap();
+        assert_eq!(problem["code"], "NOT_FOUND", "{path} {accept}");
+    }
+}
+
+#[tokio::test]
 async fn the_pages_show_what_the_services_answer_to_this_person() {
     let edge = district(None).await;
     let session = sign_in(&edge).await;
