@@ -167,9 +167,20 @@ impl Shown {
     }
 }
 
-/// An endpoint in one line.
+/// An endpoint in one line, as it is typed; what cannot be seen is written as its number.
 fn place(endpoint: &str) -> String {
-    if endpoint.is_empty() { "none".to_owned() } else { endpoint.escape_debug().to_string() }
+    if endpoint.is_empty() {
+        return "none".to_owned();
+    }
+    let mut shown = String::with_capacity(endpoint.len());
+    for character in endpoint.chars() {
+        if character.is_ascii_graphic() || character.is_alphanumeric() {
+            shown.push(character);
+        } else {
+            shown.extend(character.escape_unicode());
+        }
+    }
+    shown
 }
 
 /// What is wrong in a file.
@@ -403,6 +414,7 @@ mod tests {
         assert_eq!(told(&moved), format!("{head} {seen} (the system has none)"));
         let shown = serde_json::to_value(Shown::of(&moved)).unwrap();
         assert_eq!((&shown["endpoint"], &shown["system_endpoint"]), (&seen.into(), &"".into()));
+        assert_eq!(place("https://h.example/o'neil\u{202e}"), "https://h.example/o'neil\\u{202e}");
         assert_eq!(shown["classes"], serde_json::json!([]), "beside its entries");
     }
 
