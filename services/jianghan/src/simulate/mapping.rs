@@ -320,10 +320,19 @@ mod tests {
     }
 
     #[test]
-    fn joined_columns_make_one_subject() {
-        let (mapper, header) = mapper(&["complaint_type", "descriptor"]);
-        let line = csv::StringRecord::from(vec!["Street Condition", "Pothole"]);
-        assert_eq!(mapper.record(&header, &line).expect("a record").subject, "Street Condition - Pothole");
+    fn service_requests_of_the_open_data_layout_are_read_by_the_mapping_that_fits_their_header() {
+        let (mapper, header) =
+            mapper(&["unique_key", "created_date", "complaint_type", "descriptor", "resolution_description"]);
+        let read = |line: [&str; 5]| {
+            mapper.record(&header, &csv::StringRecord::from(line.to_vec())).expect("a record")
+        };
+        let record = read(["1", "2024-04-16T03:03:15.000", "Street Condition", "Pothole", "Sent on."]);
+        assert_eq!(record.subject, "Street Condition - Pothole", "joined");
+        assert_eq!((record.detail.as_str(), record.label.as_str()), ("Sent on.", "Street Condition"));
+        assert_eq!(record.time.expect("a time").timestamp(), 1_713_250_995, "of New York");
+        assert_eq!(mapper.item(&record.label), Some("CJ-0101"));
+        let record = read(["2", "", "Noise", "", ""]);
+        assert_eq!((record.subject.as_str(), record.detail.as_str(), record.time), ("Noise", "", None));
     }
 
     #[test]
