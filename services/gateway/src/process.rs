@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use chassis::{lifecycle::shutdown_signal, telemetry};
+use chassis::{lifecycle::Signals, telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
@@ -34,6 +34,7 @@ async fn process() -> anyhow::Result<()> {
 }
 
 async fn listen(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -42,11 +43,11 @@ async fn listen(config: Config) -> anyhow::Result<()> {
     let mut server = std::pin::pin!(crate::serve(config, listener, stop.clone()));
     tokio::select! {
         outcome = &mut server => return outcome,
-        () = shutdown_signal() => stop.cancel(),
+        () = signals.next() => stop.cancel(),
     }
     // A second signal does not wait for the answers in hand.
     tokio::select! {
         outcome = &mut server => outcome,
-        () = shutdown_signal() => anyhow::bail!("aborted by a second signal"),
+        () = signals.next() => anyhow::bail!("aborted by a second signal"),
     }
 }

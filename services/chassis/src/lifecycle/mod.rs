@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
-    process::{run, shutdown_signal},
+    process::{Signals, run, shutdown_signal},
     start::{Running, Wiring, start},
 };
 use crate::{

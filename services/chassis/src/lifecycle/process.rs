@@ -6,11 +6,11 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::Instant,
 };
 
-use super::{Service, Wiring, start};
+use super::{Running, Service, Wiring, start};
 use crate::{
     bus::{EventBus, RabbitConfig, RabbitMq},
     config::ServiceConfig,
@@ -58,27 +58,41 @@ async fn serve<S: Service>(config: ServiceConfig, until: &mut Option<Instant>) -
     )?;
     let rabbit = RabbitConfig { groups: config.bus.groups, ..RabbitConfig::default() };
     let rabbit = RabbitMq::new(url.expose_secret(), S::NAME, rabbit)?;
-    // Declares what this build publishes before anything of it can be committed: until then a replica of an earlier build that
-    // leads the relay would know nobody but analytics to take a new type to. Without a broker calls are served nevertheless.
-    let _ = tokio::time::timeout(Duration::from_secs(10), rabbit.check()).await;
-    let bus: Arc<dyn EventBus> = Arc::new(rabbit);
-    let mut running = start::<S>(config, Wiring::new(bus.clone())).await?;
+    // Listened for before anybody can be served: until then a signal would end the process without an orderly stop.
+    let mut signals = Signals::listen()?;
+    let (bus, mut running) = tokio::select! {
+        biased; // once it serves, it has started
+        started = started::<S>(config, rabbit) => started?,
+        () = signals.next() => die("told to stop before it served"),
+    };
     let ended = tokio::select! {
         ended = running.ended() => ended,
-        () = shutdown_signal() => {
+        () = signals.next() => {
             tracing::info!("told to stop");
             let deadline = Instant::now() + STOP;
             *until = Some(deadline);
             running.tell_to_stop();
             tokio::select! {
                 ended = running.ended() => ended,
-                () = shutdown_signal() => die("a second signal"),
+                () = signals.next() => die("a second signal"),
                 () = tokio::time::sleep_until(deadline) => die("the stop took too long"),
             }
         }
     };
     while_there_is_time(*until, "the bus", bus.close()).await;
     ended
+}
+
+async fn started<S: Service>(
+    config: ServiceConfig,
+    rabbit: RabbitMq,
+) -> anyhow::Result<(Arc<dyn EventBus>, Running)> {
+    // Declares what this build publishes before anything of it can be committed: until then a replica of an earlier build that
+    // leads the relay would know nobody but analytics to take a new type to. Without a broker calls are served nevertheless.
+    let _ = tokio::time::timeout(Duration::from_secs(10), rabbit.check()).await;
+    let bus: Arc<dyn EventBus> = Arc::new(rabbit);
+    let running = start::<S>(config, Wiring::new(bus.clone())).await?;
+    Ok((bus, running))
 }
 
 /// Does one of the last things of a stop, but does not hold up the end for it: the service's own work is done by then, and
@@ -100,16 +114,38 @@ fn die(why: &str) -> ! {
     std::process::exit(1)
 }
 
-/// Resolves at the next SIGTERM or SIGINT (Ctrl-C).
+/// SIGTERM and SIGINT (Ctrl-C), each of which asks for a stop. None is missed once this is there.
+pub struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    /// Begins to listen; from here on neither ends the process by itself.
+    ///
+    /// # Errors
+    /// When the system does not let them be listened for.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    /// Resolves at the next of them.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+/// Resolves at the next SIGTERM or SIGINT (Ctrl-C) after it was first polled.
 pub async fn shutdown_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be listened for");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    match Signals::listen() {
+        Ok(mut signals) => signals.next().await,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be listened for");
+            std::future::pending().await
+        }
     }
 }
 
