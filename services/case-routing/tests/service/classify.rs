@@ -70,11 +70,10 @@ async fn from_the_threshold_on_the_machine_triages_below_it_a_human() {
     assert_eq!((reason.code.as_str(), reason.arguments["model"].as_str()), ("triaged_by_machine", "1"));
     assert!(reason.text_zh.contains(LAMP) && reason.text_en.contains('%'));
 
-    // Not sure enough, an emergency, no word known: a human.
-    let unsure = d.registers(d.registration(&resident, "夜里路灯噪音楼道")).await;
-    let answer = d.suggest(About::CaseId(unsure.case_id.clone())).await.unwrap();
-    assert_eq!(answer.threshold, Some(0.5));
-    assert_eq!(answer.threshold_met, unsure.state() == pb::CaseState::Triaged);
+    let answer = d.suggest_text("门口路灯不亮").await;
+    assert!(answer.threshold == Some(0.5) && answer.threshold_met, "{answer:?}");
+
+    // An emergency, no word known: a human.
     let unknown = d.registers(d.registration(&resident, "qwertz")).await;
     assert_eq!((unknown.state(), unknown.triage), (pb::CaseState::Registered, None));
     let urgent = pb::RegisterCaseRequest {
@@ -97,8 +96,25 @@ async fn from_the_threshold_on_the_machine_triages_below_it_a_human() {
     let reason = d.timeline(&case).await.last().and_then(|step| step.reason.clone()).unwrap();
     assert_eq!(reason.code, "suggestion_corrected");
     let accuracy = &d.accuracy().await[0];
-    assert!(accuracy.automatic >= 1 && accuracy.automatic_corrected == 1 && accuracy.decided == 1);
+    assert_eq!((accuracy.automatic, accuracy.automatic_corrected, accuracy.decided), (1, 1, 1));
     assert!(d.corrections().await[0].by_machine);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn below_the_threshold_a_human_triages_though_something_is_suggested() {
+    let d = District::with("classify_threshold", 0.99).await;
+    // Half of the district calls a lamp what the other half calls a stairway; of noise all say the same.
+    d.in_force(&file(&[history(LAMP, NOISE, ITEM), history(ITEM, NOISE, LAMP)].concat(), &[])).await;
+    let resident = Persona::resident(d.district);
+    let unsure = d.registers(d.registration(&resident, "门口路灯不亮")).await;
+    let answer = d.suggest(About::CaseId(unsure.case_id.clone())).await.unwrap();
+    let probability = answer.suggestions[0].probability;
+    assert!(answer.threshold == Some(0.99) && probability > 0.0 && probability < 0.99, "{answer:?}");
+    assert!(!answer.threshold_met, "{answer:?}");
+    assert_eq!((unsure.state(), unsure.triage), (pb::CaseState::Registered, None));
+    let sure = d.registers(d.registration(&resident, "夜里噪音扰民")).await;
+    assert_eq!((sure.state(), sure.item_code.as_str()), (pb::CaseState::Triaged, NOISE));
     d.service.stop().await;
 }
 
