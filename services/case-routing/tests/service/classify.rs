@@ -1,8 +1,11 @@
 //! The classifier in force: what it suggests, what the machine does by itself, and what is learnt from people who decide
 //! otherwise.
 
+use case_routing::App;
 use chassis::{
+    Service as _,
     auth::Role,
+    config::ServiceConfig,
     proto::case_routing::v1::{
         self as pb, case_service_client::CaseServiceClient, suggest_items_request::About,
     },
@@ -119,7 +122,7 @@ async fn below_the_threshold_a_human_triages_though_something_is_suggested() {
 }
 
 #[tokio::test]
-async fn without_the_setting_a_human_always_triages_and_a_threshold_that_is_none_does_not_start() {
+async fn without_the_setting_a_human_always_triages() {
     let d = District::start().await.with_model().await;
     let case = d.registers(d.registration(&Persona::resident(d.district), "门口路灯不亮")).await;
     assert_eq!((case.state(), case.triage), (pb::CaseState::Registered, None));
@@ -130,6 +133,27 @@ async fn without_the_setting_a_human_always_triages_and_a_threshold_that_is_none
     assert_eq!((accuracy[0].decided, accuracy[0].first_right, accuracy[0].automatic), (1, 1, 0));
     assert_eq!((accuracy[0].accuracy, accuracy[0].automatic_corrected_share), (Some(1.0), None));
     assert!(accuracy[0].small_sample && d.corrections().await.is_empty());
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn with_a_threshold_that_is_none_the_service_does_not_start() {
+    let d = District::start().await;
+    let starts = async |threshold: f64| {
+        let set = |config: &mut ServiceConfig| {
+            let own = config.services.entry(App::NAME.to_owned()).or_default();
+            own.insert("classify_threshold".to_owned(), threshold.into());
+        };
+        d.try_another(set).await
+    };
+    for threshold in [0.0, -0.5, 1.5, f64::NAN] {
+        let refused = starts(threshold).await.unwrap_err();
+        let told = format!("{refused:#}");
+        assert!(told.contains("services.case-routing.classify_threshold: must be"), "{threshold}: {told}");
+    }
+    for threshold in [0.01, 1.0] {
+        starts(threshold).await.unwrap().stop().await.unwrap();
+    }
     d.service.stop().await;
 }
 
