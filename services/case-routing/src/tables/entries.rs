@@ -245,6 +245,42 @@ mod tests {
         }
     }
 
+    /// A known entry keeps what is not read, so that none may be known here.
+    #[test]
+    fn every_column_of_an_entry_that_nobody_knew_is_read() {
+        let mut expected = base();
+        let entry = expected.get_mut("R-0002").unwrap();
+        entry.entry.condition = Some("time=off & urgency=urgent|emergency".parse().unwrap());
+        entry.to = NaiveDate::from_ymd_opt(2030, 1, 1);
+        for listed in expected.values_mut() {
+            // No column brings these.
+            let entry = &mut listed.entry;
+            (entry.authority_granted, entry.fund_line, entry.precedent_id) = (false, None, None);
+        }
+        let bare = entry_cells(&blank(), true);
+        for (place, Column(code, ..)) in COLUMNS.iter().enumerate() {
+            let mut cells = expected.values().map(|listed| entry_cells(listed, true).swap_remove(place));
+            // A transfer comes by no file: that its column is read is shown where it is refused.
+            let set = *code == "transfer_ref" || cells.any(|cell| cell != bare[place]);
+            assert!(set, "{code} is set nowhere");
+        }
+        for (english, format) in
+            [(true, Format::Csv), (false, Format::Csv), (true, Format::Xlsx), (false, Format::Xlsx)]
+        {
+            let rows: Vec<Vec<String>> =
+                expected.values().map(|listed| entry_cells(listed, english)).collect();
+            let table = read(&write(&entry_header(english), &rows, format).unwrap(), format).unwrap();
+            let (draft, found) = taken(&table, &Entries::new(), true);
+            assert!(found.is_empty(), "{english} {format:?}: {found:?}");
+            let brought: Entries =
+                draft.upserts.into_iter().map(|own| (own.entry.rule_id.clone(), own)).collect();
+            assert_eq!(brought.len(), expected.len());
+            for (rule, listed) in &expected {
+                assert_eq!(brought.get(rule), Some(listed), "{english} {format:?}");
+            }
+        }
+    }
+
     #[test]
     fn all_that_is_wrong_is_told_with_row_and_column() {
         let table = csv(
@@ -309,6 +345,10 @@ mod tests {
         for days in ["valid_from\nD-1,2026-03-03", "valid_to\nD-1,2030-01-01"] {
             let (_, found) = taken(&csv(&format!("rule_id,{days}\n")), &base, false);
             assert_eq!(found, [(2, "transfer_ref".to_owned(), "duty_entry")]);
+        }
+        for transfers in ["D-1,transfer-2", "D-1,", "R-0001,transfer-1"] {
+            let (_, found) = taken(&csv(&format!("rule_id,transfer_ref\n{transfers}\n")), &base, false);
+            assert_eq!(found, [(2, "transfer_ref".to_owned(), "duty_entry")], "{transfers}");
         }
         let (_, found) = taken(&csv("rule_id\nR-0001\n"), &base, true);
         assert_eq!(found, [(0, String::new(), "duty_gone")]);

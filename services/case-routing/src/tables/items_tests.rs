@@ -7,12 +7,20 @@ fn base() -> BTreeMap<String, Item> {
 }
 
 fn taken(table: &Table, whole: bool) -> Reading {
+    against(table, &base(), &HashMap::new(), whole)
+}
+
+fn against(
+    table: &Table,
+    base: &BTreeMap<String, Item>,
+    orgs: &HashMap<&str, OrgId>,
+    whole: bool,
+) -> Reading {
     let rules = Rules::default();
-    let orgs = HashMap::new();
     let profile = |code: &str| seed::profiles().iter().any(|profile| profile.code == code);
     let at = "2026-03-02T09:00:00+08:00".parse().unwrap();
-    let context = ItemContext { profile: &profile, orgs: &orgs, rules: &rules, at };
-    reading(table, &base(), whole, &context)
+    let context = ItemContext { profile: &profile, orgs, rules: &rules, at };
+    reading(table, base, whole, &context)
 }
 
 fn exported(english: bool, format: Format) -> Table {
@@ -36,6 +44,35 @@ fn the_shipped_catalogue_goes_out_and_comes_in_without_a_difference() {
             let reading = taken(&exported(english, format), true);
             assert_eq!(told(&reading), [], "{english} {format:?}");
             assert_eq!((reading.rows, reading.draft.0.len()), (base().len(), 0));
+        }
+    }
+}
+
+/// A known item keeps what is not read, so that nothing may be known here.
+#[test]
+fn every_column_of_an_item_that_nobody_knew_is_read() {
+    let mut expected = base();
+    // What no shipped item has.
+    let own = expected.get_mut("CJ-0101").unwrap();
+    (own.lead_line_unclear, own.retention_days) = (true, 3_650);
+    let bare = item_cells(&blank(), true);
+    for (place, Column(code, ..)) in COLUMNS.iter().enumerate() {
+        let mut cells = expected.values().map(|item| item_cells(item, true).swap_remove(place));
+        assert!(cells.any(|cell| cell != bare[place]), "{code} is set nowhere");
+    }
+    let named = expected.values().flat_map(|item| &item.offer_chain);
+    let named = named.filter(|step| !step.starts_with("kind:"));
+    let orgs: HashMap<&str, OrgId> = named.map(|step| (step.as_str(), OrgId(uuid::Uuid::nil()))).collect();
+    for (english, format) in
+        [(true, Format::Csv), (false, Format::Csv), (true, Format::Xlsx), (false, Format::Xlsx)]
+    {
+        let rows: Vec<Vec<String>> = expected.values().map(|item| item_cells(item, english)).collect();
+        let table = read(&write(&item_header(english), &rows, format).unwrap(), format).unwrap();
+        let reading = against(&table, &BTreeMap::new(), &orgs, true);
+        assert_eq!(told(&reading), [], "{english} {format:?}");
+        assert_eq!(reading.draft.0.len(), expected.len());
+        for (code, item) in &expected {
+            assert_eq!(reading.draft.0[code].item.as_ref(), Some(item), "{english} {format:?}");
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The classifier in force: what it suggests, what the machine does by itself, and what is learnt from people who decide
 //! otherwise.
 
+use case_routing::App;
 use chassis::{
+    Service as _,
     auth::Role,
+    config::ServiceConfig,
     proto::case_routing::v1::{
         self as pb, case_service_client::CaseServiceClient, suggest_items_request::About,
     },
@@ -19,12 +22,20 @@ use crate::{
 
 #[tokio::test]
 async fn only_the_redacted_text_is_looked_at_and_a_case_out_of_reach_is_none() {
-    let d = District::start().await.with_model().await;
-    let answer = d.suggest_text("13812345678 路灯不亮").await;
-    assert!(
-        answer.suggestions.iter().flat_map(|one| &one.words).all(|word| !word.contains("138")),
-        "{answer:?}"
-    );
+    let d = District::start().await;
+    // The model knows the digits of the number: looked at, they would speak.
+    let number = Record { subject: "13812345678".into(), detail: String::new(), label: LAMP.into() };
+    d.in_force(&file(&[history(LAMP, NOISE, ITEM), vec![number]].concat(), &[])).await;
+    let words = async |text: &str| -> Vec<String> {
+        d.suggest_text(text).await.suggestions.into_iter().flat_map(|one| one.words).collect()
+    };
+    let digits = |word: &String| word.contains(|c: char| c.is_ascii_digit());
+    let spoke = words("138").await;
+    assert!(spoke.iter().any(digits), "{spoke:?}");
+    let spoke = words("13812345678 路灯不亮").await;
+    assert!(!spoke.is_empty() && !spoke.iter().any(digits), "{spoke:?}");
+    let nothing = d.suggest_text("13812345678").await;
+    assert_eq!((nothing.state(), nothing.suggestions.len()), (pb::SuggestionState::NothingKnown, 0));
     let nothing = d.suggest_text("qwertz").await;
     assert_eq!((nothing.state(), nothing.suggestions.len()), (pb::SuggestionState::NothingKnown, 0));
     let case = d.accepted("门口路灯不亮，电话13812345678").await;
@@ -62,11 +73,10 @@ async fn from_the_threshold_on_the_machine_triages_below_it_a_human() {
     assert_eq!((reason.code.as_str(), reason.arguments["model"].as_str()), ("triaged_by_machine", "1"));
     assert!(reason.text_zh.contains(LAMP) && reason.text_en.contains('%'));
 
-    // Not sure enough, an emergency, no word known: a human.
-    let unsure = d.registers(d.registration(&resident, "夜里路灯噪音楼道")).await;
-    let answer = d.suggest(About::CaseId(unsure.case_id.clone())).await.unwrap();
-    assert_eq!(answer.threshold, Some(0.5));
-    assert_eq!(answer.threshold_met, unsure.state() == pb::CaseState::Triaged);
+    let answer = d.suggest_text("门口路灯不亮").await;
+    assert!(answer.threshold == Some(0.5) && answer.threshold_met, "{answer:?}");
+
+    // An emergency, no word known: a human.
     let unknown = d.registers(d.registration(&resident, "qwertz")).await;
     assert_eq!((unknown.state(), unknown.triage), (pb::CaseState::Registered, None));
     let urgent = pb::RegisterCaseRequest {
@@ -89,13 +99,30 @@ async fn from_the_threshold_on_the_machine_triages_below_it_a_human() {
     let reason = d.timeline(&case).await.last().and_then(|step| step.reason.clone()).unwrap();
     assert_eq!(reason.code, "suggestion_corrected");
     let accuracy = &d.accuracy().await[0];
-    assert!(accuracy.automatic >= 1 && accuracy.automatic_corrected == 1 && accuracy.decided == 1);
+    assert_eq!((accuracy.automatic, accuracy.automatic_corrected, accuracy.decided), (1, 1, 1));
     assert!(d.corrections().await[0].by_machine);
     d.service.stop().await;
 }
 
 #[tokio::test]
-async fn without_the_setting_a_human_always_triages_and_a_threshold_that_is_none_does_not_start() {
+async fn below_the_threshold_a_human_triages_though_something_is_suggested() {
+    let d = District::with("classify_threshold", 0.99).await;
+    // Half of the district calls a lamp what the other half calls a stairway; of noise all say the same.
+    d.in_force(&file(&[history(LAMP, NOISE, ITEM), history(ITEM, NOISE, LAMP)].concat(), &[])).await;
+    let resident = Persona::resident(d.district);
+    let unsure = d.registers(d.registration(&resident, "门口路灯不亮")).await;
+    let answer = d.suggest(About::CaseId(unsure.case_id.clone())).await.unwrap();
+    let probability = answer.suggestions[0].probability;
+    assert!(answer.threshold == Some(0.99) && probability > 0.0 && probability < 0.99, "{answer:?}");
+    assert!(!answer.threshold_met, "{answer:?}");
+    assert_eq!((unsure.state(), unsure.triage), (pb::CaseState::Registered, None));
+    let sure = d.registers(d.registration(&resident, "夜里噪音扰民")).await;
+    assert_eq!((sure.state(), sure.item_code.as_str()), (pb::CaseState::Triaged, NOISE));
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn without_the_setting_a_human_always_triages() {
     let d = District::start().await.with_model().await;
     let case = d.registers(d.registration(&Persona::resident(d.district), "门口路灯不亮")).await;
     assert_eq!((case.state(), case.triage), (pb::CaseState::Registered, None));
@@ -106,6 +133,27 @@ async fn without_the_setting_a_human_always_triages_and_a_threshold_that_is_none
     assert_eq!((accuracy[0].decided, accuracy[0].first_right, accuracy[0].automatic), (1, 1, 0));
     assert_eq!((accuracy[0].accuracy, accuracy[0].automatic_corrected_share), (Some(1.0), None));
     assert!(accuracy[0].small_sample && d.corrections().await.is_empty());
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn with_a_threshold_that_is_none_the_service_does_not_start() {
+    let d = District::start().await;
+    let starts = async |threshold: f64| {
+        let set = |config: &mut ServiceConfig| {
+            let own = config.services.entry(App::NAME.to_owned()).or_default();
+            own.insert("classify_threshold".to_owned(), threshold.into());
+        };
+        d.try_another(set).await
+    };
+    for threshold in [0.0, -0.5, 1.5, f64::NAN] {
+        let refused = starts(threshold).await.unwrap_err();
+        let told = format!("{refused:#}");
+        assert!(told.contains("services.case-routing.classify_threshold: must be"), "{threshold}: {told}");
+    }
+    for threshold in [0.01, 1.0] {
+        starts(threshold).await.unwrap().stop().await.unwrap();
+    }
     d.service.stop().await;
 }
 

@@ -65,7 +65,8 @@ fn next_door(d: &District) -> Persona {
     Persona::new(Role::ServiceWorker, d.other_street).org(d.other_office)
 }
 
-async fn taken_in_next_door(d: &District, resident: &Persona) -> pb::Case {
+/// A case of the other street, taken in there.
+pub async fn taken_in_next_door(d: &District, resident: &Persona) -> pb::Case {
     let place_unit_id = d.other_street.to_string();
     let request = pb::IntakeCaseRequest { place_unit_id, ..d.intake_request(resident) };
     d.cases(&next_door(d)).intake_case(request).await.unwrap().into_inner().case.unwrap()

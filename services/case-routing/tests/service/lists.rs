@@ -1,5 +1,7 @@
 //! The responsibility list version by version: drafted, checked, tried in one street, put in force, taken back.
 
+use std::collections::BTreeMap;
+
 use chassis::{
     auth::Role,
     grpc::PeerChannel,
@@ -11,8 +13,10 @@ use chassis::{
 };
 use diesel_async::SimpleAsyncConnection as _;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use crate::{
+    hours::taken_in_next_door,
     mergers::{joins, merged},
     support::{District, ITEM, request_id},
 };
@@ -351,11 +355,14 @@ async fn a_version_that_would_leave_an_item_to_nobody_is_neither_drafted_nor_put
 async fn a_dry_run_counts_what_would_move_page_by_page_and_stores_nothing() {
     let d = District::start().await;
     let mut desk = Desk::of(&d);
-    for _ in 0..3 {
-        d.taken_in(&Persona::resident(d.district)).await;
+    let resident = Persona::resident(d.district);
+    d.taken_in(&resident).await;
+    taken_in_next_door(&d, &resident).await;
+    for _ in 0..2 {
+        d.taken_in(&resident).await;
     }
     let version = desk.draft().await.list_version;
-    let (mut compared, mut moved, mut page_token) = (0, 0, String::new());
+    let (mut compared, mut moved, mut page_token) = (0, BTreeMap::new(), String::new());
     loop {
         let request = pb::DryRunListVersionRequest {
             list_version: version,
@@ -366,24 +373,25 @@ async fn a_dry_run_counts_what_would_move_page_by_page_and_stores_nothing() {
         let page = desk.drafter.dry_run_list_version(request).await.unwrap().into_inner();
         compared += page.compared;
         assert_eq!(page.changed as usize, page.example_case_ids.len());
-        for shift in &page.shifts {
-            assert_eq!((&shift.street_unit_id, shift.item_code.as_str()), (&d.street.to_string(), ITEM));
-            assert_eq!(shift.from_org_id, d.office.to_string());
-            moved += shift.count;
+        for shift in page.shifts {
+            assert_eq!(shift.item_code, ITEM);
+            *moved.entry((shift.street_unit_id, shift.from_org_id)).or_insert(0) += shift.count;
         }
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
         }
     }
-    assert_eq!((compared, moved), (3, 3));
+    let of = |street: Uuid, office: Uuid| (street.to_string(), office.to_string());
+    let by_street = BTreeMap::from([(of(d.street, d.office), 3), (of(d.other_street, d.other_office), 1)]);
+    assert_eq!((compared, moved), (4, by_street));
     let itself = pb::DryRunListVersionRequest { list_version: 1, ..Default::default() };
     let itself = desk.drafter.dry_run_list_version(itself).await.unwrap().into_inner();
-    assert_eq!((itself.compared, itself.changed), (3, 0));
+    assert_eq!((itself.compared, itself.changed), (4, 0));
     let street = client(&d, &Persona::new(Role::Arbiter, d.other_street));
     let other = pb::DryRunListVersionRequest { list_version: version, ..Default::default() };
-    let out_of_reach = { street }.dry_run_list_version(other).await.unwrap().into_inner();
-    assert_eq!(out_of_reach.compared, 0);
+    let within_reach = { street }.dry_run_list_version(other).await.unwrap().into_inner();
+    assert_eq!((within_reach.compared, within_reach.changed), (1, 1), "its own street's");
     d.service.stop().await;
 }
 

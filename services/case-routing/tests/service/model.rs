@@ -117,9 +117,14 @@ impl District {
 
     /// The plain model in force.
     pub async fn with_model(self) -> Self {
-        self.bring(&PLAIN, 1 << 20).await;
-        self.install(&PLAIN, &[]).await.unwrap();
+        self.in_force(&PLAIN).await;
         self
+    }
+
+    /// Puts a model in force whose labels are items.
+    pub async fn in_force(&self, file: &[u8]) {
+        self.bring(file, 1 << 20).await;
+        self.install(file, &[]).await.unwrap();
     }
 
     pub async fn suggest(&self, about: About) -> Result<pb::SuggestItemsResponse, Status> {

@@ -196,6 +196,11 @@ impl District {
 
     /// The same, with a changed configuration.
     pub async fn another_with(&self, change: impl FnOnce(&mut ServiceConfig)) -> Running {
+        self.try_another(change).await.unwrap()
+    }
+
+    /// The same, where it may not start.
+    pub async fn try_another(&self, change: impl FnOnce(&mut ServiceConfig)) -> anyhow::Result<Running> {
         let mut config = self.service.context.config.clone();
         change(&mut config);
         let wiring = Wiring {
@@ -205,7 +210,7 @@ impl District {
             crypto: Some(self.service.context.crypto.clone()),
             ..Wiring::new(Arc::new(InProcess::new(&["case-routing"], 1)))
         };
-        chassis::start::<App>(config, wiring).await.unwrap()
+        chassis::start::<App>(config, wiring).await
     }
 
     /// A channel to another instance.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::*;
+use super::follow_units::NEXT;
 use super::world::*;
 
 fn tried(item: &str, change: impl Fn(&mut TableParts)) -> Vec<(Shift, u32)> {
@@ -48,4 +49,21 @@ fn another_kind_of_decision_is_told_though_the_district_leads_as_before() {
     assert_eq!((shift.from, shift.to), (Some(GOVERNMENT), Some(GOVERNMENT)));
     assert_eq!(shift.kinds, (RoutingKind::Fallback, RoutingKind::Dispatched));
     assert!(shift.assists.is_empty());
+}
+
+#[test]
+fn each_case_counts_for_its_own_street() {
+    let mut world = World::new();
+    let mut changed = parts();
+    changed.entries.retain(|entry| entry.rule_id != "r-light-assist");
+    let (before, after) = (RoutingTable::new(parts()), RoutingTable::new(changed));
+    let mut run = DryRun::default();
+    for street in [STREET, NEXT, NEXT, STREET, NEXT] {
+        let mut case = world.triaged("street_light");
+        case.place.street = Some(street);
+        run.add(&case, &before, &after, world.now);
+    }
+    let by_street: BTreeMap<_, _> = run.shifts.iter().map(|(shift, count)| (shift.street, *count)).collect();
+    assert_eq!(run.shifts.len(), 2, "{:?}", run.shifts);
+    assert_eq!(by_street, BTreeMap::from([(Some(STREET), 2), (Some(NEXT), 3)]));
 }
