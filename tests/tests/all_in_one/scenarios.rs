@@ -6,14 +6,16 @@ use proto::case_routing::v1::{GetCaseRequest, GetDutyTransferRequest};
 use reqwest::{Client, header, redirect::Policy};
 use tests::{World, run};
 
-/// What must stand on the board of each scenario.
+/// What must stand on the board of each scenario; nothing that stands in every page, such as what the links at its top are called.
 const BOARD: [(Scenario, &[&str]); 6] = [
     (Scenario::OneWindow, &["已结案", "为什么由它办", "差评核实", "返工", "二级督办", "伙伴接受邀请"]),
     (
         Scenario::Application,
         &[
             "服务申请",
-            "公示",
+            "公示期间有人提出异议",
+            "正在公示",
+            "已撤下",
             "行政复议",
             "王**",
             "谁去的",

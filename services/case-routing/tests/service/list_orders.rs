@@ -1,4 +1,4 @@
-//! In which order lists of cases come, page by page, and what they find by due and registered time.
+//! In which order lists of cases come, page by page, and what they find by item and by due and registered time.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -90,6 +90,15 @@ async fn every_order_is_kept_over_all_pages_and_an_unknown_one_is_refused() {
         ..Default::default()
     };
     finds(days, [&made[2], &made[3]]).await;
+    // An item alone, among what is open, and with words has plans of its own.
+    let open = vec![pb::CaseState::Dispatched.into()];
+    for asked in [
+        pb::ListCasesRequest::default(),
+        pb::ListCasesRequest { states: open, ..Default::default() },
+        pb::ListCasesRequest { query: "楼道".into(), ..Default::default() },
+    ] {
+        finds(pb::ListCasesRequest { item_code: FIVE_DAYS.into(), ..asked }, [&made[1], &made[3]]).await;
+    }
 
     // A resident's own newest are read by a text of their own.
     d.service.clock().advance(Duration::from_secs(DAY));

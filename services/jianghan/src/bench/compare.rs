@@ -20,6 +20,8 @@ pub(super) const READY: &str = "ready";
 const MARK_PERCENT: f64 = 15.0;
 /// Of fewer rounds the median is moved by a bad one: they are not held against the mark.
 const LEAST_ROUNDS: u16 = 5;
+/// A suite's own cases may come to one of so many parts of the next size: with more the two are hardly of different sizes.
+const OWN_PART: u64 = 4;
 
 /// A suite of one size, in a process of its own.
 struct Site {
@@ -48,8 +50,10 @@ struct Report {
     users: u16,
     rounds: u16,
     mark_percent: f64,
-    /// Whether there were rounds enough to hold the medians against the mark.
+    /// Whether there were rounds enough to hold the medians against the mark, and the suites stayed of different sizes.
     judged: bool,
+    /// Whether the suites stayed of different sizes, with all that the measurements added to them.
+    apart: bool,
     /// How far the lowest median lies below the highest.
     differ_percent: f64,
     /// The same of the processor time of one lifecycle, all who used it together: the lowest against the highest.
@@ -73,7 +77,7 @@ struct Size {
 }
 
 /// Launches one suite per size, measures them in turn, prints; exits 1 when they differ by more than the mark or a call failed, and
-/// when the mark is asked for of fewer rounds than it takes.
+/// when the mark is asked for and nothing is judged.
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     ensure!(args.compare.len() > 1, "--compare takes two sizes or more, as 0,100000");
     let mut sites = Vec::new();
@@ -91,12 +95,14 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     outcome.and(ended)?;
+    let apart = stayed_apart(&sizes);
     let report = Report {
         seconds: args.seconds,
         users: args.users,
         rounds: args.rounds,
         mark_percent: MARK_PERCENT,
-        judged: args.rounds >= LEAST_ROUNDS,
+        judged: args.rounds >= LEAST_ROUNDS && apart,
+        apart,
         differ_percent: spread(sizes.iter().map(|size| size.median_ratio_to_floor)),
         processor_differ_percent: spread(sizes.iter().map(|size| size.median_processor_ms)),
         errors,
@@ -200,11 +206,14 @@ impl Report {
 
     /// What the difference is against the mark.
     fn verdict(&self) -> String {
-        match (self.judged, self.differ_percent <= MARK_PERCENT) {
-            (false, _) => format!("  not judged: it takes {LEAST_ROUNDS} rounds or more"),
-            (true, true) => String::new(),
-            (true, false) => "  > mark".to_owned(),
+        if self.rounds < LEAST_ROUNDS {
+            return format!("  not judged: it takes {LEAST_ROUNDS} rounds or more");
         }
+        if !self.apart {
+            return "  not judged: own cases come to more than a quarter of the next size; give fewer --seconds"
+                .to_owned();
+        }
+        if self.differ_percent <= MARK_PERCENT { String::new() } else { "  > mark".to_owned() }
     }
 
     fn print(&self) -> Result<()> {
@@ -227,6 +236,14 @@ impl Report {
             self.errors
         )
     }
+}
+
+/// Whether what the measurements left behind in each suite is little beside the next size.
+fn stayed_apart(sizes: &[Size]) -> bool {
+    let mut sorted: Vec<(u64, u64)> = sizes.iter().map(|size| (size.cases, size.own_cases)).collect();
+    sorted.sort_unstable();
+    let next = sorted.iter().skip(1);
+    sorted.iter().zip(next).all(|((_, own), (cases, _))| own.saturating_mul(OWN_PART) <= *cases)
 }
 
 /// The middle one, or the mean of the two.
@@ -252,6 +269,21 @@ fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
 mod tests {
     use super::*;
 
+    fn report(rounds: u16, apart: bool, differ_percent: f64, errors: u64) -> Report {
+        Report {
+            seconds: 8,
+            users: 50,
+            rounds,
+            mark_percent: MARK_PERCENT,
+            judged: rounds >= LEAST_ROUNDS && apart,
+            apart,
+            differ_percent,
+            processor_differ_percent: 1.0,
+            errors,
+            sizes: Vec::new(),
+        }
+    }
+
     #[test]
     fn the_median_is_not_moved_by_one_bad_round_and_the_spread_is_of_the_highest() {
         assert!((median(&[3.0, 100.0, 2.0, 1.0, 4.0]) - 3.0).abs() < 1e-9);
@@ -262,17 +294,8 @@ mod tests {
 
     #[test]
     fn fewer_rounds_than_five_are_told_but_meet_no_mark() {
-        let report = |rounds: u16, differ_percent: f64, errors: u64| Report {
-            seconds: 8,
-            users: 50,
-            rounds,
-            mark_percent: MARK_PERCENT,
-            judged: rounds >= LEAST_ROUNDS,
-            differ_percent,
-            processor_differ_percent: 1.0,
-            errors,
-            sizes: Vec::new(),
-        };
+        let report =
+            |rounds: u16, differ_percent: f64, errors: u64| report(rounds, true, differ_percent, errors);
         let good = report(5, 15.0, 0);
         assert!(good.kept(true) && good.kept(false) && good.verdict().is_empty());
         let apart = report(5, 15.1, 0);
@@ -280,5 +303,25 @@ mod tests {
         let few = report(4, 1.0, 0);
         assert!(few.kept(false) && !few.kept(true) && few.verdict().contains("not judged"));
         assert!(!report(5, 1.0, 1).kept(false) && !report(1, 1.0, 1).kept(false));
+    }
+
+    #[test]
+    fn suites_that_grew_alike_are_told_but_meet_no_mark() {
+        let size = |cases, own_cases| Size {
+            cases,
+            own_cases,
+            lifecycles_per_second: Vec::new(),
+            floor_users: Vec::new(),
+            ratio_to_floor: Vec::new(),
+            median_ratio_to_floor: 1.0,
+            median_lifecycles_per_second: 1.0,
+            median_processor_ms: 1.0,
+        };
+        assert!(stayed_apart(&[size(1_000_000, 13_000), size(0, 12_500), size(100_000, 12_000)]));
+        assert!(stayed_apart(&[size(0, 25_000), size(100_000, 90_000)]), "the largest has none to come near");
+        assert!(!stayed_apart(&[size(100_000, 12_000), size(0, 25_001)]));
+        assert!(!stayed_apart(&[size(0, 10), size(100_000, 90_000), size(200_000, 90_000)]));
+        let alike = report(5, false, 1.0, 0);
+        assert!(alike.kept(false) && !alike.kept(true) && alike.verdict().contains("not judged"));
     }
 }

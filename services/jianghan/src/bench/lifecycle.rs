@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, builder::ArgPredicate};
 use proto::ops::v1::GetStatisticsResponse;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -36,8 +36,8 @@ pub struct Args {
     /// Users of the closed loop.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) users: u16,
-    /// Measured time, in seconds; five more go before it.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// Measured time, in seconds; five more go before it. With `--compare` it is 8 unless told.
+    #[arg(long, default_value_t = 60, default_value_if("compare", ArgPredicate::IsPresent, "8"), value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(super) seconds: u64,
     /// Cases that the users play before, as far as dispatch: all of today, open, in two streets, of the 50 residents who play.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
@@ -53,14 +53,15 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     statements: u16,
     /// Compare suites with histories of so many cases each, measured in turn; exit 1 when medians of five rounds or more, by the
-    /// floor of the same round, differ by more than 15 %. Each measurement leaves its own cases behind: keep `--seconds` short.
+    /// floor of the same round, differ by more than 15 %. Each measurement leaves its own cases behind: where they come to more than a
+    /// quarter of the next size nothing is judged, so keep `--seconds` short.
     #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(0..=10_000_000), conflicts_with_all = ["preload", "history", "statements"])]
     pub(super) compare: Vec<u64>,
     /// Measurements of each suite that `--compare` takes the median of; fewer than five are not held against the mark.
     #[arg(long, default_value_t = 5, requires = "compare", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) rounds: u16,
     /// Exit 1 also when a mark is missed; they hold for 100,000 cases before, preloaded and imported ones together, or more.
-    /// Without it they are only told. With `--compare`: also when there are fewer rounds than its mark takes.
+    /// Without it they are only told. With `--compare`: also when it is not judged.
     #[arg(long)]
     pub(super) marks: bool,
     /// Measure once for each line of standard input, and answer each by a line of JSON.
@@ -277,5 +278,29 @@ fn memory(launched: &Launched) -> BTreeMap<String, MemoryMb> {
     match launched.processes() {
         [] => BTreeMap::from([("jianghan".to_owned(), of(std::process::id()))]),
         all => all.iter().map(|process| (process.service.to_owned(), of(process.pid()))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn seconds(line: &[&str]) -> u64 {
+        Line::try_parse_from([&["lifecycle"], line].concat()).expect("its arguments").args.seconds
+    }
+
+    #[test]
+    fn a_comparison_measures_for_a_short_time_unless_it_is_told() {
+        assert_eq!((seconds(&[]), seconds(&["--seconds", "5"])), (60, 5));
+        assert_eq!(seconds(&["--compare", "0,100000"]), 8);
+        assert_eq!(seconds(&["--compare", "0,100000", "--seconds", "5"]), 5);
     }
 }

@@ -147,8 +147,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 }
 
 async fn write(args: &Cases) -> Result<Done> {
-    let mut request = args.request();
-    let (mut out, mut mark) = Out::open(args, &request)?;
+    let request = args.request();
+    let begun = Out::open(args, &request)?;
     let file = args.target.read()?;
     let suite = Suite::patient(&file.addresses, Duration::from_secs(60))?;
     let account = file.accounts.iter().find(|account| match &args.login {
@@ -157,6 +157,18 @@ async fn write(args: &Cases) -> Result<Done> {
     });
     let session = Session::new(&suite, account.context("the accounts file holds no such account")?.clone());
     let names = names(&suite, &session, args.english).await?;
+    fill(args, &suite, &session, &names, request, begun).await
+}
+
+/// Reads the list from where the file is, page by page, and completes the file.
+async fn fill(
+    args: &Cases,
+    suite: &Suite,
+    session: &Session,
+    names: &HashMap<String, String>,
+    mut request: ListCasesRequest,
+    (mut out, mut mark): (Out, Mark),
+) -> Result<Done> {
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     bar.set_style(ProgressStyle::with_template("  {spinner} {pos} 件 cases  {elapsed}  {per_sec}")?);
     bar.set_position(mark.rows);
@@ -248,4 +260,159 @@ async fn names(suite: &Suite, session: &Arc<Session>, english: bool) -> Result<H
     let orgs = organizations(suite, session).await?.into_iter();
     names.extend(orgs.map(|org| (org.org_id, pick(org.name_zh, org.name_en))));
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        path::Path,
+        sync::{Mutex, PoisonError},
+    };
+
+    use calamine::{Data, Reader as _, Xlsx, open_workbook};
+    use clap::Parser;
+    use proto::case_routing::v1::{
+        self as wire, Case,
+        case_service_server::{CaseService, CaseServiceServer},
+    };
+    use tonic::{Request, Response, Status, service::Routes};
+
+    use super::*;
+    use crate::suite::{Account, Addresses, Rpc, fake};
+
+    const PAGES: usize = 5;
+    const SIZE: usize = 200;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        cases: Cases,
+    }
+
+    /// Lists cases, so many pages of them, and keeps which were asked for; one may be told to break.
+    #[derive(Clone, Default)]
+    struct Listed {
+        breaks: Option<usize>,
+        asked: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Listed {
+        fn page(&self, asked: &ListCasesRequest) -> Rpc<wire::ListCasesResponse> {
+            let page: usize = asked.page_token.parse().unwrap_or(0);
+            self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(page);
+            if self.breaks == Some(page) {
+                return Err(Status::internal("broken"));
+            }
+            assert_eq!(usize::try_from(asked.page_size).ok(), Some(SIZE));
+            let next_page_token = if page + 1 < PAGES { (page + 1).to_string() } else { String::new() };
+            let cases = (page * SIZE..(page + 1) * SIZE).map(case).collect();
+            Ok(wire::ListCasesResponse { cases, next_page_token, unindexed_count: 0 })
+        }
+
+        fn asked(&self) -> Vec<usize> {
+            self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+    }
+
+    /// With the methods that an export does not call.
+    macro_rules! lists_and {
+        ($($method:ident: $request:ident => $response:ident;)*) => {
+            #[tonic::async_trait]
+            impl CaseService for Listed {
+                async fn list_cases(
+                    &self,
+                    request: Request<wire::ListCasesRequest>,
+                ) -> Rpc<Response<wire::ListCasesResponse>> {
+                    self.page(request.get_ref()).map(Response::new)
+                }
+                $(async fn $method(&self, _: Request<wire::$request>) -> Rpc<Response<wire::$response>> {
+                    Err(Status::unimplemented(""))
+                })*
+            }
+        };
+    }
+    lists_and! {
+        register_case: RegisterCaseRequest => RegisterCaseResponse;
+        intake_case: IntakeCaseRequest => IntakeCaseResponse;
+        get_case: GetCaseRequest => GetCaseResponse;
+        wait_case: WaitCaseRequest => WaitCaseResponse;
+        get_timeline: GetTimelineRequest => GetTimelineResponse;
+        reveal_text: RevealTextRequest => RevealTextResponse;
+        supplement_case: SupplementCaseRequest => SupplementCaseResponse;
+        withdraw_case: WithdrawCaseRequest => WithdrawCaseResponse;
+        rate_case: RateCaseRequest => RateCaseResponse;
+        add_remark: AddRemarkRequest => AddRemarkResponse;
+        reopen_case: ReopenCaseRequest => ReopenCaseResponse;
+    }
+
+    fn case(n: usize) -> Case {
+        Case { case_id: format!("case-{n}"), text_redacted: "路灯不亮".to_owned(), ..Case::default() }
+    }
+
+    /// Writes `file` from what is listed.
+    async fn written(file: &Path, options: &[&str], listed: &Listed) -> Result<Done> {
+        let address = fake::served(Routes::new(CaseServiceServer::new(listed.clone()))).await;
+        let suite = Suite::new(&Addresses::all_at(&address)).expect("addresses");
+        let session = Session::signed_in(&suite, Account::stranger("district_dispatcher"));
+        let file = file.to_str().expect("a path of text");
+        let line = [&["cases", "--json", "--out", file], options].concat();
+        let args = Line::try_parse_from(line).expect("its arguments").cases;
+        let request = args.request();
+        let begun = Out::open(&args, &request)?;
+        fill(&args, &suite, &session, &HashMap::new(), request, begun).await
+    }
+
+    /// The file of all that is listed.
+    fn whole() -> String {
+        let rows = (0..PAGES * SIZE).map(|n| export::row(&case(n), false, str::to_owned));
+        let rows = std::iter::once(export::header(false)).chain(rows);
+        format!("{}{}", export::BOM, rows.map(|row| export::line(&row)).collect::<String>())
+    }
+
+    #[tokio::test]
+    async fn every_page_of_a_list_is_in_the_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (csv, xlsx) = (dir.path().join("cases.csv"), dir.path().join("cases.xlsx"));
+        for file in [&csv, &xlsx] {
+            let listed = Listed::default();
+            let done = written(file, &[], &listed).await.expect("it is written");
+            assert_eq!((done.cases, listed.asked()), (1_000, vec![0, 1, 2, 3, 4]), "{}", file.display());
+        }
+        assert_eq!(fs::read_to_string(&csv).expect("the file"), whole());
+
+        let mut book: Xlsx<_> = open_workbook(&xlsx).expect("a workbook");
+        let names = book.sheet_names();
+        assert_eq!(names.len(), 1);
+        let sheet = book.worksheet_range(&names[0]).expect("a sheet");
+        let last = |row: &[Data]| match row.last() {
+            Some(Data::String(text)) => text.clone(),
+            other => panic!("{other:?} is no id"),
+        };
+        let ids: Vec<String> = sheet.rows().skip(1).map(last).collect();
+        assert_eq!(ids, (0..PAGES * SIZE).map(|n| case(n).case_id).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_list_that_breaks_off_goes_on_with_its_next_page_when_it_is_asked_for_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("cases.csv");
+        let broken = Listed { breaks: Some(3), ..Listed::default() };
+        assert!(written(&file, &["--resume"], &broken).await.is_err());
+        assert!(!file.exists());
+        let listed = Listed::default();
+        let done = written(&file, &["--resume"], &listed).await.expect("it goes on");
+        assert_eq!((done.cases, listed.asked()), (1_000, vec![3, 4]));
+        assert_eq!(fs::read_to_string(&file).expect("the file"), whole());
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1, "the parts are gone");
+    }
+
+    #[tokio::test]
+    async fn a_list_that_breaks_off_leaves_nothing_unless_it_is_written_in_parts() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in ["cases.csv", "cases.xlsx"] {
+            let broken = Listed { breaks: Some(3), ..Listed::default() };
+            assert!(written(&dir.path().join(name), &[], &broken).await.is_err());
+            assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 0, "{name}");
+        }
+    }
 }
