@@ -109,7 +109,7 @@ impl World {
             return;
         }
         eventually(&format!("{service} to answer"), async || {
-            reconcile::digests(&self.suite, &self.operator, service, "nothing").await.ok().map(drop)
+            reconcile::figures(&self.suite, &self.operator, service).await.ok().map(drop)
         })
         .await;
     }
