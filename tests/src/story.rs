@@ -233,6 +233,14 @@ impl<'w> Story<'w> {
             })
             .collect();
         let mut held = Map::new();
+        // Who invites whom is told by the decision: an invitation has no task before it is accepted.
+        let asks = case.offer.as_ref().is_some_and(|offer| !offer.confirmed);
+        if let Some(sent) = case.routing.as_ref().filter(|_| asks) {
+            let from = self.named("org_id", sent.sender_org_id.clone().into());
+            let to = self.named("org_id", sent.lead_org_id.clone().into());
+            let mode = lower(sent.mode().as_str_name(), "DISPATCH_MODE_");
+            held.insert("offer".into(), format!("{mode}, {} → {}", text(&from), text(&to)).into());
+        }
         held.insert("state".into(), lower(case.state().as_str_name(), "CASE_STATE_").into());
         held.insert("tasks".into(), tasks.into());
         let mut then = BTreeMap::from([("case-routing", Value::Object(held))]);

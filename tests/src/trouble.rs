@@ -1,6 +1,7 @@
 //! What befalls the processes of a distributed world: they are killed, abort at a seam, and come back.
 
 use std::{
+    os::unix::process::ExitStatusExt,
     process::ExitStatus,
     time::{Duration, Instant},
 };
@@ -89,11 +90,11 @@ impl World {
         }
     }
 
-    /// Waits until a process has ended by itself, as one does that aborts.
+    /// Waits until a process has aborted. One that ended with a code, such as a start that failed, never came to the seam.
     pub async fn aborts(&self, service: &str, why: &str) {
         let ended = self.ends_within(service, PATIENCE).await;
         let ended = ended.unwrap_or_else(|| panic!("{service} did not abort at {why}"));
-        assert!(!ended.success(), "{ended}");
+        assert_eq!(ended.signal(), Some(Signal::SIGABRT as i32), "{service} did not abort at {why}: {ended}");
     }
 
     /// Waits until a service answers.
@@ -108,7 +109,7 @@ impl World {
             return;
         }
         eventually(&format!("{service} to answer"), async || {
-            reconcile::digests(&self.suite, &self.operator, service, "nothing").await.ok().map(drop)
+            reconcile::figures(&self.suite, &self.operator, service).await.ok().map(drop)
         })
         .await;
     }

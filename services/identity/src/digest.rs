@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use chassis::{
     Result,
     db::Db,
-    ops::{Digest, DigestSource, after_id},
+    ops::{Digest, DigestSource, after_id, not_held},
 };
 use uuid::Uuid;
 
@@ -46,7 +46,7 @@ impl DigestSource for Digests {
                 .iter()
                 .map(|e| digest(e.id.0, e.version))
                 .collect(),
-            _ => Vec::new(),
+            _ => return Err(not_held()),
         })
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chassis::{
     Result,
     db::Db,
-    ops::{Digest, DigestSource, after_id},
+    ops::{Digest, DigestSource, after_id, not_held},
 };
 
 use crate::store::lists;
@@ -28,7 +28,7 @@ impl TaskDigests {
 impl DigestSource for TaskDigests {
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
         if subject != "task" {
-            return Ok(Vec::new());
+            return Err(not_held());
         }
         let after = after_id(after.as_deref())?;
         let mut conn = self.db.conn().await?;

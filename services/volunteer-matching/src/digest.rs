@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chassis::{
     Result,
     db::Db,
-    ops::{Digest, DigestSource, after_id},
+    ops::{Digest, DigestSource, after_id, not_held},
 };
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ pub struct Digests(pub Db);
 impl DigestSource for Digests {
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
         if subject != "offer" {
-            return Ok(Vec::new());
+            return Err(not_held());
         }
         let after = after_id(after.as_deref())?;
         let mut conn = self.0.conn().await?;

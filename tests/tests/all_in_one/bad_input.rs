@@ -24,7 +24,6 @@ const FREE: &[(&str, &str, &str, &str)] = &[
     ("IssueServiceToken", "secret", "too long", "a credential that fits nobody is refused as one"),
     ("ListCases", "item_code", "too long", "a filter that nothing fits gives an empty list"),
     ("ListServiceItems", "category", "too long", "a filter that nothing fits gives an empty list"),
-    ("ListDigests", "subject", "too long", "a subject that nobody holds gives an empty list"),
     (
         "CreatePost",
         "line",

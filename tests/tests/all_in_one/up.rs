@@ -22,6 +22,16 @@ use tokio::{process::Command, time::timeout};
 /// The first start seeds the whole district and plays a day of 300 requests and every scenario, perhaps beside other tests.
 const FIRST: Duration = Duration::from_secs(1_800);
 
+/// A second start takes seconds (a promise), and this long only beside other tests.
+const SECOND: f64 = 60.0;
+
+/// Seconds that a start took, as it says itself.
+fn ready_in(said: &[String]) -> f64 {
+    let told = said.iter().find_map(|line| line.split_once("ready in ")?.1.strip_suffix(" s"));
+    let seconds = told.and_then(|told| told.parse().ok());
+    seconds.unwrap_or_else(|| panic!("it does not say how long it took: {said:#?}"))
+}
+
 /// The last lines of a log.
 fn tail(log: &Path) -> String {
     let said = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
@@ -139,6 +149,8 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         is_left_alone(&data);
 
         let second = Up::start(up(binary, &data, port), folder.path().join("second.log")).await;
+        let took = ready_in(&second.said);
+        assert!(took < SECOND, "ready after {took} s");
         assert!(!second.said.iter().any(|line| line.contains("playing a day")), "{:#?}", second.said);
         let kept_safe = format!("{} — keep a copy", key.display());
         assert!(second.said.iter().any(|line| line.contains(&kept_safe)), "{:#?}", second.said);

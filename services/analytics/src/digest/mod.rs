@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chassis::{
     Result,
     db::Db,
-    ops::{Digest, DigestSource, after_id},
+    ops::{Digest, DigestSource, after_id, not_held},
 };
 
 use self::places::{List, Places};
@@ -79,7 +79,7 @@ impl DigestSource for Digests {
                 let facts = recount::mediations(&mut conn, after, limit).await?;
                 Ok(facts.iter().map(|fact| Digest::new(fact.mediation_id, tally::mediation(fact))).collect())
             }
-            _ => Ok(Vec::new()),
+            _ => Err(not_held()),
         }
     }
 }

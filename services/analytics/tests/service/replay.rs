@@ -9,12 +9,14 @@ use crate::support::{
     self, COMMUNITIES, DISTRICT, MANCHUN, board, client, digest, digests, in_turn, rebuild, start,
     story::{Story, at},
 };
-use analytics::store::stock;
+use analytics::{digest::Digests, store::stock};
 use chassis::{
+    Error,
     auth::Role,
     clock::new_id,
     db::Tx,
     event::Event,
+    ops::DigestSource,
     testing::{Persona, TestService},
 };
 use chrono::TimeDelta;
@@ -324,7 +326,8 @@ async fn digests_say_what_is_held_of_cases_and_of_days() {
     for page_size in [1, 2, 100] {
         assert_eq!(digests(&service, "rollup", page_size).await, rollups);
     }
-    assert_eq!(digests(&service, "offer", 10).await, []);
+    let unheld = Digests::new(service.db().clone()).digests("offer", None, 10).await.unwrap_err();
+    assert!(matches!(&unheld, Error::Invalid { field, .. } if field == "subject"), "{unheld:?}");
     let listed = |rows: Vec<(String, &str)>| -> Vec<(String, String)> {
         rows.into_iter().map(|(key, value)| (key, value.to_owned())).collect()
     };

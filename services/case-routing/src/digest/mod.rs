@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use chassis::{
     Result,
     db::Db,
-    ops::{Digest, DigestSource, after_id},
+    ops::{Digest, DigestSource, after_id, not_held},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -103,7 +103,7 @@ impl DigestSource for Digests {
                 };
                 rows.into_iter().map(|row| Digest::new(row.offer_id, value(&row.state))).collect()
             }
-            _ => Vec::new(),
+            _ => return Err(not_held()),
         })
     }
 }

@@ -55,6 +55,13 @@ async fn bit_by_bit(d: &District, subject: &str) -> (Vec<(String, String)>, usiz
 }
 
 #[tokio::test]
+async fn of_what_it_does_not_hold_it_lists_no_digests() {
+    let d = District::start().await;
+    let refused = Digests::new(d.service.db().clone()).digests("cases", None, 2).await.unwrap_err();
+    assert!(matches!(&refused, Error::Invalid { field, .. } if field == "subject"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn what_is_more_than_can_be_counted_and_held_at_once_comes_to_the_same() {
     let d = District::start().await;
     let resident = Persona::resident(d.district);

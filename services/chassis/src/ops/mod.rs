@@ -23,6 +23,11 @@ pub const fn ask_again() -> Error {
     Error::Exhausted { retry_after: Duration::from_millis(100) }
 }
 
+/// The answer about a subject that a service does not hold: an empty list would be equal to that of another who does not either.
+pub fn not_held() -> Error {
+    Error::invalid("subject", "is none that this service holds")
+}
+
 /// The id that a list by ids goes on behind; nil at its start.
 ///
 /// # Errors
@@ -52,7 +57,10 @@ impl Digest {
 #[async_trait]
 pub trait DigestSource: Send + Sync + 'static {
     /// At most `limit` digests of a subject (`case`, `task`, `unit`, …; `ListDigestsRequest` has them all), ordered by key,
-    /// after the key `after`; fewer only where there are no more. A subject the service does not hold gives none.
+    /// after the key `after`; fewer only where there are no more.
+    ///
+    /// # Errors
+    /// [`not_held`] for a subject that the service does not hold.
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>>;
 }
 
@@ -63,6 +71,6 @@ pub struct NoDigests;
 #[async_trait]
 impl DigestSource for NoDigests {
     async fn digests(&self, _subject: &str, _after: Option<String>, _limit: i64) -> Result<Vec<Digest>> {
-        Ok(Vec::new())
+        Err(not_held())
     }
 }

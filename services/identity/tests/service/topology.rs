@@ -422,6 +422,8 @@ async fn a_service_takes_the_whole_topology_page_by_page() {
         let listed = ops.list_digests(request).await.unwrap().into_inner().digests;
         assert_eq!(listed.into_iter().map(|one| (one.key, one.value)).collect::<Vec<_>>(), held, "{subject}");
     }
+    let request = ListDigestsRequest { subject: "case".to_owned(), ..Default::default() };
+    assert_eq!(refusal(ops.list_digests(request).await), Code::InvalidArgument);
     let mut person = world.topology("dispatcher").await;
     let answer = person.get_topology_snapshot(GetTopologySnapshotRequest::default()).await;
     assert_eq!(refusal(answer), Code::PermissionDenied);

@@ -190,6 +190,29 @@ mod tests {
     }
 
     #[test]
+    fn each_subject_is_compared_with_whoever_learns_of_it_and_none_is_left_out() {
+        let made = COMPARISONS.map(|one| (one.subject, one.expected, one.found));
+        let held =
+            |subject: &'static str, by: &'static str| (subject, ("case-routing", subject), (by, subject));
+        let expected = [
+            held("case", "analytics"),
+            held("rollup", "analytics"),
+            held("outcome", "analytics"),
+            held("state", "analytics"),
+            held("due", "analytics"),
+            held("open_due", "analytics"),
+            held("case_counts", "analytics"),
+            held("task_counts", "analytics"),
+            held("mediation_counts", "analytics"),
+            ("cell", ("analytics", "cell_recount"), ("analytics", "cell")),
+            held("task", "staffing"),
+            held("offer", "volunteer-matching"),
+        ];
+        assert_eq!(made, expected);
+        assert_eq!(COPIED, ["unit", "organization", "edge"]);
+    }
+
+    #[test]
     fn every_service_but_their_owner_is_compared_on_what_it_keeps_a_copy_of() {
         for subject in COPIED {
             let of: Vec<Comparison> = comparisons().filter(|one| one.subject == subject).collect();

@@ -61,6 +61,14 @@ async fn active(world: &World, case: &Case) -> String {
 }
 
 #[tokio::test]
+async fn of_what_it_does_not_hold_it_lists_no_digests() {
+    let world = World::start().await;
+    let source = TaskDigests::new(world.service.db().clone());
+    let refused = source.digests("tasks", None, 100).await.unwrap_err();
+    assert!(matches!(&refused, Error::Invalid { field, .. } if field == "subject"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_token_of_another_list_does_not_begin_the_digests_anew() {
     let (world, _, case) = field_check(0).await;
     let source = TaskDigests::new(world.service.db().clone());

@@ -37,6 +37,16 @@ pub async fn digest(world: &World, offer_id: Uuid) -> String {
     found.map(|digest| digest.value).unwrap_or_default()
 }
 
+#[tokio::test]
+async fn of_what_it_does_not_hold_it_lists_no_digests() {
+    let world = World::start().await;
+    let operator = Persona::new(chassis::auth::Role::ItOperator, world.street);
+    let mut ops = OpsServiceClient::new(world.service.call_as(&operator));
+    let request = ListDigestsRequest { subject: "offers".into(), ..Default::default() };
+    let refused = refusal(ops.list_digests(request).await);
+    assert_eq!(refused, (Code::InvalidArgument, vec!["subject".to_owned()]));
+}
+
 /// How often the offer has changed, its making counted.
 async fn version(world: &World, offer_id: Uuid) -> i64 {
     world.get(offer_id).await.etag.parse().expect("a version")
