@@ -151,6 +151,9 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         let file = AccountsFile::read(&accounts).expect("the accounts");
         assert_eq!(file.addresses.gateway, board);
         assert!(file.addresses.identity.ends_with(&format!(":{}", port + 21)), "{}", file.addresses.identity);
+        let residents = file.accounts.iter().filter(|account| account.role == "resident");
+        assert_eq!(residents.count(), 200, "so many are seeded");
+        assert_eq!(simulate::Options::default().residents, 200, "and so many take part");
         let suite = Suite::new(&file.addresses).expect("addresses");
         limits_and_windows_passed(&suite, &file).await;
         let dispatcher = file.accounts.iter().find(|account| account.role == "district_dispatcher");
