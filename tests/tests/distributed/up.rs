@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, killpg};
 use serde_json::{Value, json};
 use tests::{
     World, eventually, run,
-    up::{PATIENCE, Up, database_rests, folder, free_port, up, working_in},
+    up::{PATIENCE, Up, database, database_rests, folder, free_port, is_root, program, up, working_in},
 };
 use tokio::time::timeout;
 
@@ -49,6 +49,11 @@ fn ctrl_c_stops_every_process_in_order_and_one_process_goes_on() {
         command.args(["--scenario", "one-window", "--report"]).arg(&report);
         let running = Up::start(command, folder.path().join("up.log")).await;
         played_and_taken_in(&report, &data.join("accounts.json")).await;
+        let broker = |process: &String| program(process).is_some_and(|name| name == "beam.smp");
+        let broker = working_in(&data).into_iter().find(broker).expect("a broker runs");
+        for server in [database(&data), broker] {
+            assert!(!is_root(&server), "{:?} runs as root", program(&server));
+        }
         killpg(running.pid(), Signal::SIGINT).expect("told to stop");
         running.ends_well().await;
         for service in SERVICES {
