@@ -11,6 +11,7 @@ import functools
 import itertools
 import json
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -243,6 +244,23 @@ REFUSED = [
 ]
 
 
+def special_cases():
+    """Names of services in the chart of all of them: what one needs and others do not is said in values."""
+    suite = yaml.load((CHARTS / "jianghan" / "Chart.yaml").read_text(), Loader=StrictLoader)
+    names = [re.sub("(?=[A-Z])", "[-_]?", dependency["alias"]) for dependency in suite["dependencies"]]
+    if len(names) != 6:
+        yield f"the suite has {len(names)} services, not 6: {names}"
+    templates = sorted((CHARTS / "service" / "templates").rglob("*.*"))
+    if not templates:
+        yield "there are no templates"
+    for template in templates:
+        # Comments may name them. A line of YAML's own comments is read by Helm all the same, so one with an action is none.
+        text = re.sub(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", "", template.read_text(), flags=re.DOTALL)
+        text = re.sub(r"(?m)(^|\s)#[^{\n]*$", "", text)
+        for name in sorted({found.group() for found in re.finditer("|".join(names), text, re.IGNORECASE)}):
+            yield f"{template.name} names {name}"
+
+
 def refusal(charts, chart, values, word):
     """Findings when the chart takes `values`, or refuses them without naming what is wrong."""
     try:
@@ -267,6 +285,8 @@ def main():
 
         report.check("lint service", lint(work / "service", {}))
         report.check("lint jianghan", lint(work / "jianghan", {}))
+
+        report.check("the chart service treats all services alike", special_cases())
 
         matrix = service_matrix()
         for values in matrix:

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use bytes::{Buf, BufMut};
+use jianghan::suite::SERVICES;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
 use proto::auth::v1::Role;
@@ -31,7 +32,7 @@ pub enum Policy {
 pub struct Rpc {
     /// Its descriptor.
     pub method: MethodDescriptor,
-    /// Which service of the suite serves it; ops is served by each, here asked of case-routing.
+    /// Which service of the suite serves it; ops is served by each, and listed once for each.
     pub service: &'static str,
     /// Who may call it.
     pub policy: Policy,
@@ -41,16 +42,18 @@ static RPCS: LazyLock<Vec<Rpc>> = LazyLock::new(|| {
     let mut all = Vec::new();
     for service in proto::pool().services() {
         let package = service.parent_file().package_name().to_owned();
-        let served_by = match package.as_str() {
-            "jianghan.identity.v1" => "identity",
-            "jianghan.case_routing.v1" | "jianghan.ops.v1" => "case-routing",
-            "jianghan.staffing.v1" => "staffing",
-            "jianghan.volunteer_matching.v1" => "volunteer-matching",
-            "jianghan.analytics.v1" => "analytics",
+        let served_by: &[&'static str] = match package.as_str() {
+            "jianghan.identity.v1" => &["identity"],
+            "jianghan.case_routing.v1" => &["case-routing"],
+            "jianghan.staffing.v1" => &["staffing"],
+            "jianghan.volunteer_matching.v1" => &["volunteer-matching"],
+            "jianghan.analytics.v1" => &["analytics"],
+            "jianghan.ops.v1" => &SERVICES,
             _ => continue,
         };
         for method in service.methods() {
-            all.push(Rpc { policy: policy(&method), method, service: served_by });
+            let by = |service| Rpc { policy: policy(&method), method: method.clone(), service };
+            all.extend(served_by.iter().copied().map(by));
         }
     }
     all
@@ -61,7 +64,7 @@ pub fn rpcs() -> &'static [Rpc] {
     &RPCS
 }
 
-/// The RPC of this name.
+/// The RPC of this name; of several, the first.
 pub fn rpc(name: &str) -> &'static Rpc {
     let found = rpcs().iter().find(|rpc| rpc.method.name() == name);
     found.unwrap_or_else(|| panic!("there is no RPC {name}"))

@@ -60,6 +60,24 @@ pub fn working_in(dir: &Path) -> Vec<String> {
     processes.filter(works).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
+/// The database's process on the data of a suite.
+pub fn database(data: &Path) -> String {
+    let told = fs::read_to_string(data.join("postgres/pg/postmaster.pid")).expect("a database runs");
+    told.lines().next().expect("its number").trim().to_owned()
+}
+
+/// Which program a process runs; `None` when it has ended.
+pub fn program(process: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/{process}/comm")).ok().map(|name| name.trim().to_owned())
+}
+
+/// Whether a process is root, or could be again. A server never is, whoever started it.
+pub fn is_root(process: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("its users");
+    users.split_whitespace().any(|user| user == "0")
+}
+
 /// Whether the database was stopped in order.
 pub fn database_rests(data: &Path) -> bool {
     !data.join("postgres/pg/postmaster.pid").exists()

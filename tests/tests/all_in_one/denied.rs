@@ -28,7 +28,8 @@ fn without_a_token_nothing_but_the_public_answers() {
             let channel = world.channel(rpc.service).await;
             for bearer in [None, Some("Bearer of.no.use"), Some("Basic eDp5")] {
                 let status = rpc.call(&channel, rpc.request(), bearer).await.expect_err("refused");
-                assert_eq!(status.code(), Code::Unauthenticated, "{} with {bearer:?}: {status}", rpc.name());
+                let what = format!("{} of {} with {bearer:?}", rpc.name(), rpc.service);
+                assert_eq!(status.code(), Code::Unauthenticated, "{what}: {status}");
             }
         }
     });
@@ -63,7 +64,10 @@ fn every_role_is_denied_whatever_its_policy_does_not_name() {
                 denied += 1;
                 match rpc.call(&channel, plausible(world, rpc), Some(bearer)).await {
                     Err(status) if status.code() == Code::PermissionDenied => {}
-                    other => wrong.push(format!("{} as {role:?}: {:?}", rpc.name(), other.map(drop))),
+                    other => {
+                        let what = format!("{} of {} as {role:?}", rpc.name(), rpc.service);
+                        wrong.push(format!("{what}: {:?}", other.map(drop)));
+                    }
                 }
             }
         }

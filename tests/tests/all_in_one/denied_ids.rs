@@ -120,6 +120,7 @@ const LEFT_OUT: [(&str, &[Id]); 6] = [
         "asked for the whole district, by another system of what is its own, or of what is public",
         &[
             ("analytics", "digest_id"),
+            ("analytics", "event_id"),
             ("case-routing", "change_ids"),
             ("case-routing", "event_id"),
             ("case-routing", "import_id"),
@@ -129,6 +130,9 @@ const LEFT_OUT: [(&str, &[Id]); 6] = [
             ("case-routing", "removed_rule_ids"),
             ("case-routing", "upserts.precedent_id"),
             ("case-routing", "upserts.rule_id"),
+            ("identity", "event_id"),
+            ("staffing", "event_id"),
+            ("volunteer-matching", "event_id"),
         ],
     ),
     (

@@ -15,7 +15,7 @@ use proto::case_routing::v1::{CaseState, GetCaseRequest};
 use serde_json::{Value, json};
 use tests::{
     World, run,
-    up::{Up, database_rests, folder, free_port, up, working_in},
+    up::{Up, database, database_rests, folder, free_port, is_root, up, working_in},
 };
 use tokio::{process::Command, time::timeout};
 
@@ -155,14 +155,17 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         let kept_safe = format!("{} — keep a copy", key.display());
         assert!(second.said.iter().any(|line| line.contains(&kept_safe)), "{:#?}", second.said);
         assert_eq!(fs::read_to_string(&day).expect("they stay"), played_once, "the day is played once");
-        let server = fs::read_to_string(data.join("postgres/pg/postmaster.pid")).expect("a database runs");
-        let server = server.lines().next().expect("its number").trim().to_owned();
+        let server = database(&data);
         assert!(working_in(&data).contains(&server), "{server} works elsewhere");
+        assert!(!is_root(&server), "the database runs as root");
         let healthy = reqwest::get(format!("{board}/healthz")).await.expect("the board answers");
         assert_eq!(healthy.status(), 200);
         let file = AccountsFile::read(&accounts).expect("the accounts");
         assert_eq!(file.addresses.gateway, board);
         assert!(file.addresses.identity.ends_with(&format!(":{}", port + 21)), "{}", file.addresses.identity);
+        let residents = file.accounts.iter().filter(|account| account.role == "resident");
+        assert_eq!(residents.count(), 200, "so many are seeded");
+        assert_eq!(simulate::Options::default().residents, 200, "and so many take part");
         let suite = Suite::new(&file.addresses).expect("addresses");
         limits_and_windows_passed(&suite, &file).await;
         let dispatcher = file.accounts.iter().find(|account| account.role == "district_dispatcher");

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, killpg};
 use serde_json::{Value, json};
 use tests::{
     World, eventually, run,
-    up::{PATIENCE, Up, database_rests, folder, free_port, up, working_in},
+    up::{PATIENCE, Up, database, database_rests, folder, free_port, is_root, program, up, working_in},
 };
 use tokio::{process::Command, time::timeout};
 
@@ -76,6 +76,11 @@ fn ctrl_c_stops_every_process_in_order_and_the_same_or_one_process_goes_on() {
         played(&report);
         let accounts = data.join("accounts.json");
         let cases = taken_in(&accounts).await;
+        let broker = |process: &String| program(process).is_some_and(|name| name == "beam.smp");
+        let broker = working_in(&data).into_iter().find(broker).expect("a broker runs");
+        for server in [database(&data), broker] {
+            assert!(!is_root(&server), "{:?} runs as root", program(&server));
+        }
         stops_in_order(running, folder.path(), 1).await;
         let kept = || {
             let files = ["accounts.json", "jianghan.key", "shape"];

@@ -233,24 +233,35 @@ mod tests {
     }
 
     #[test]
+    fn servers_of_a_root_are_another_user_s_and_those_of_anybody_else_their_own() {
+        let root = geteuid().is_root();
+        let user = server_user(&["no-such-user", "nobody"], "base-passwd").unwrap();
+        assert_eq!(user.as_ref().map(|user| user.name.as_str()), root.then_some("nobody"));
+        assert_eq!(server_user(&["no-such-user"], "base-passwd").is_err(), root, "nobody else needs one");
+        let asked = command(Path::new("id"), user.as_ref(), "KILL").arg("-u").output().unwrap();
+        let runs_as = user.map_or(geteuid(), |user| user.uid);
+        assert_eq!(String::from_utf8_lossy(&asked.stdout).trim(), runs_as.to_string());
+    }
+
+    #[test]
     fn a_folder_that_the_server_user_cannot_enter_is_refused_with_what_to_do() {
         use std::{fs::Permissions, os::unix::fs::PermissionsExt};
-        if !geteuid().is_root() {
-            return; // the servers run as whoever runs this
-        }
-        let user = first_user(&["nobody"], "base-passwd").unwrap();
+        let user = server_user(&["nobody"], "base-passwd").unwrap();
         let closed = short_dir(None).unwrap();
         let dir = closed.join("data");
         std::fs::create_dir(&dir).unwrap();
         std::fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
-        let refused = check_reachable(&dir, Some(&user)).unwrap_err().to_string();
-        assert!(check_reachable(&dir, None).is_ok(), "its own");
+        let refused = check_reachable(&dir, user.as_ref());
+        let own = check_reachable(&dir, None);
         std::fs::set_permissions(&closed, Permissions::from_mode(0o755)).unwrap();
-        let entered = check_reachable(&dir, Some(&user));
+        let entered = check_reachable(&dir, user.as_ref());
         std::fs::remove_dir_all(&closed).unwrap();
         let dir = dir.display();
         let advice = "choose a data folder whose parents it may enter, such as /var/lib/jianghan";
-        assert_eq!(refused, format!("the user `nobody` cannot enter {dir}: {advice}"));
+        // Where it is not root who runs this, the servers are whoever runs it, and enter what it made.
+        let told = user.map(|_| format!("the user `nobody` cannot enter {dir}: {advice}"));
+        assert_eq!(refused.err().map(|error| error.to_string()), told);
+        own.unwrap();
         entered.unwrap();
     }
 

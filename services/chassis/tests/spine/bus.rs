@@ -321,6 +321,28 @@ async fn every_event_of_the_catalogue_finds_its_queues() {
         }
         bus.close().await;
     }
+
+    // As the broker itself tells them: on disk, held by a majority, in order for one consumer at a time.
+    let vhost = url.rsplit('/').next().unwrap();
+    let asked = ["list_queues", "--vhost", vhost, "name", "durable", "arguments"];
+    let told = BROKER.get().unwrap().ctl(&asked).await.unwrap();
+    let wanted = BTreeMap::from([
+        ("x-delivery-limit", "1000000000"),
+        ("x-queue-type", "quorum"),
+        ("x-single-active-consumer", "true"),
+    ]);
+    for service in chassis::event::catalogue().services() {
+        for group in 0..config().groups {
+            let queue = format!("{service}.g{group}\ttrue\t");
+            let held = told.lines().find_map(|line| line.strip_prefix(queue.as_str()));
+            let held = held.unwrap_or_else(|| panic!("no durable {service}.g{group}: {told}"));
+            // Pairs in Erlang's spelling: `[{"x-queue-type","quorum"},…]`.
+            let words = held.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+            let arguments: BTreeMap<_, _> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+            assert_eq!(arguments, wanted, "{service}.g{group}: {held}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

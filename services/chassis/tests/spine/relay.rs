@@ -18,7 +18,7 @@ use chassis::{
     outbox::RelayConfig,
 };
 use diesel_async::SimpleAsyncConnection;
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use uuid::Uuid;
 
 use crate::common::*;
@@ -326,15 +326,22 @@ async fn what_a_connection_took_along_is_not_overtaken_by_the_next_one() {
     }
 }
 
+/// Longer than any test goes on: such a relay publishes what it is told of.
+const ONLY_WHEN_TOLD: Duration = Duration::from_secs(3_600);
+
+/// A relay that looks at the table so often.
+fn looking(poll: Duration) -> RelayConfig {
+    RelayConfig { poll, ..RelayConfig::default() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_replica_s_commit_wakes_the_relay() {
     let world = world(PRODUCER).await;
     let bus = Arc::new(Recorder::default());
-    let config = RelayConfig { poll: Duration::from_millis(100), ..RelayConfig::default() };
-    let holder = run_relay(&world.db, bus.clone(), config.clone());
+    let holder = run_relay(&world.db, bus.clone(), looking(ONLY_WHEN_TOLD));
     until("the first has the lease", async || world.db.outbox().leading()).await;
     let replica = world.again().await;
-    let other = run_relay(&replica, bus.clone(), config);
+    let other = run_relay(&replica, bus.clone(), looking(Duration::from_millis(100)));
     for round in 1..=5 {
         emit(&replica, &[id()], 1..=1).await;
         until("it is published", async || bus.count() == round).await;
@@ -347,6 +354,31 @@ async fn another_replica_s_commit_wakes_the_relay() {
     emit(&replica, &[id()], 1..=1).await;
     until("the other goes on", async || bus.count() == 56).await;
     other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_replica_has_committed_is_told_at_once_and_once() {
+    let world = world(PRODUCER).await;
+    let mut conn = world.db.dedicated("").await.unwrap();
+    conn.batch_execute("LISTEN jianghan_outbox").await.unwrap();
+    let mut heard = std::pin::pin!(conn.notifications_stream());
+    let bus = Arc::new(Recorder::default());
+    let holder = run_relay(&world.db, bus.clone(), looking(ONLY_WHEN_TOLD));
+    until("the first has the lease", async || world.db.outbox().leading()).await;
+    let replica = world.again().await;
+    emit(&replica, &[id()], 1..=20).await; // a transaction each, before its relay looks
+    let other = run_relay(&replica, bus.clone(), looking(Duration::from_millis(100)));
+    until("all are published", async || bus.count() == 20).await;
+    other.stop().await;
+    holder.stop().await;
+    // Whatever was told before comes before this.
+    world.db.conn().await.unwrap().batch_execute("NOTIFY jianghan_outbox, 'the last'").await.unwrap();
+    let mut told: Vec<String> = Vec::new();
+    while told.last().is_none_or(|payload| payload != "the last") {
+        let next = tokio::time::timeout(PATIENCE, heard.next()).await.expect("in time");
+        told.push(next.unwrap().unwrap().payload);
+    }
+    assert_eq!(told, ["", "the last"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
