@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::{Person, World};
 
-/// Rolled back without its staff; in force with all it needs, and the five arrive; ended, and what still arrives is sent back; admitted
+/// Rolled back without its staff, and by its deadline; in force with all it needs, and the five arrive; ended, and what still arrives is sent back; admitted
 /// for a time.
 pub async fn moves_down(world: &World) {
     let played = world.performs(Scenario::Duty).await;
@@ -16,13 +16,13 @@ pub async fn moves_down(world: &World) {
 }
 
 /// The admission is left in force: both sides and the district are told the same of it, nobody else anything. Of the transfers,
-/// one rolled back and one ended, nothing is told any more.
+/// two rolled back and one ended, nothing is told any more.
 async fn the_five_are_told(world: &World, played: &Played) {
     let of = |kind: &str| -> Vec<String> {
         played.shown.iter().filter(|shown| shown.kind == kind).map(|shown| shown.id.clone()).collect()
     };
     let (transfers, admitted) = (of("transfer"), of("arrivals"));
-    assert_eq!((transfers.len(), admitted.len()), (2, 1), "{:#?}", played.shown);
+    assert_eq!((transfers.len(), admitted.len()), (3, 1), "{:#?}", played.shown);
     let admission = &admitted[0];
     let told = arrivals(&world.dispatcher(), admission).await.expect("the district sees it");
     assert!(told.admission && told.items.len() == 1, "{told:?}");

@@ -11,7 +11,8 @@ use crate::{World, world::DRAIN};
 pub use jianghan::scenario::{COMMUNITY, LAMP};
 
 /// F1 by hand: registered, accepted, triaged, dispatched, signed, assigned, done, completed, verified, rated, closed,
-/// and counted by analytics. Others go another way at the intake, or are offered to volunteers first.
+/// and counted by analytics. Others go another way at the intake, or are offered to volunteers first. The last is opened again by a
+/// late bad rating, for which days pass, so that the world is taken alone.
 pub async fn from_the_window_to_closed(world: &World) {
     let played = world.performs(Scenario::OneWindow).await;
     let case = played.case(0).expect("the case");

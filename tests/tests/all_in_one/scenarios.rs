@@ -8,7 +8,10 @@ use tests::{World, run};
 
 /// What must stand on the board of each scenario; nothing that stands in every page, such as what the links at its top are called.
 const BOARD: [(Scenario, &[&str]); 6] = [
-    (Scenario::OneWindow, &["已结案", "为什么由它办", "差评核实", "返工", "二级督办", "伙伴接受邀请"]),
+    (
+        Scenario::OneWindow,
+        &["已结案", "为什么由它办", "差评核实", "返工", "二级督办", "伙伴接受邀请", "重新打开"],
+    ),
     (
         Scenario::Application,
         &[
@@ -50,7 +53,16 @@ const BOARD: [(Scenario, &[&str]); 6] = [
     ),
     (
         Scenario::Duty,
-        &["回滚", "终止", "权（授权）", "社区退回的未准入工作", "五个到社区", "已到位", "系统未记录"],
+        &[
+            "回滚",
+            "截止时未收到全部确认",
+            "终止",
+            "权（授权）",
+            "社区退回的未准入工作",
+            "五个到社区",
+            "已到位",
+            "系统未记录",
+        ],
     ),
 ];
 

@@ -1,6 +1,6 @@
 //! F3: two departments say that it is the other's. Their lowest common superior rules; the requester's day stands, and the
-//! ruling waits for the next responsibility list. Of another ruling the one review is asked for (see `review`). What the dispatcher
-//! decides by itself goes before both (see `objection`).
+//! ruling goes into the next responsibility list, by which another case goes (see `precedent`). Of another ruling the one review is
+//! asked for (see `review`). What the dispatcher decides by itself goes before all of them (see `objection`).
 
 use anyhow::{Context, Result};
 use prost_types::Timestamp;
@@ -8,13 +8,15 @@ use proto::case_routing::v1::{Case, CaseState, ListPrecedentsRequest, Precedent}
 
 use super::{
     objection,
-    one_window::{COMMUNITY, LAMP},
-    review,
+    one_window::COMMUNITY,
+    precedent, review,
     stage::Stage,
     story::{Story, Who, expect, expect_state},
 };
 
-/// Who might have to look after street lamps.
+/// Benches and litter bins: led by the department of urban management. Whatever is ruled of them concerns no other scenario.
+pub const BENCH: &str = "CJ-0163";
+/// Who might have to look after street lamps, and after benches.
 const DEPARTMENTS: [&str; 2] = ["dept:urban_management", "dept:construction"];
 
 /// Registered by a resident, taken in and dispatched by the window.
@@ -53,19 +55,21 @@ pub(super) struct Dispute {
 
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     objection::play(story).await?;
-    ruled(story).await?;
+    let ruling = ruled(story).await?;
+    precedent::is_followed(story, &ruling).await?;
     review::play(story).await
 }
 
 /// The lead objects and names another department.
 pub(super) async fn objected(
     story: &mut Story<'_>,
+    item: &str,
     text: &str,
     about: (&str, &str),
     shown: (&str, &str),
 ) -> Result<Dispute> {
     let stage = story.stage;
-    let case = dispatched(story, LAMP, text, about).await?;
+    let case = dispatched(story, item, text, about).await?;
     story.shows_case(&case.case_id, shown.0, shown.1);
     let objector = case.lead_org_id.clone();
     let mut named = None;
@@ -89,12 +93,13 @@ pub(super) async fn objected(
 /// In arbitration, and both departments were heard.
 pub(super) async fn both_heard(
     story: &mut Story<'_>,
+    item: &str,
     text: &str,
     about: (&str, &str),
     shown: (&str, &str),
 ) -> Result<Dispute> {
     let stage = story.stage;
-    let Dispute { case, objector, named, promised } = objected(story, text, about, shown).await?;
+    let Dispute { case, objector, named, promised } = objected(story, item, text, about, shown).await?;
     let dispatcher = stage.dispatcher()?;
     let case = story
         .step(
@@ -142,18 +147,18 @@ pub(super) async fn precedent_of(stage: &Stage, case: &Case) -> Result<Option<Pr
     Ok(all.into_iter().find(|known| known.case_id == case.case_id))
 }
 
-async fn ruled(story: &mut Story<'_>) -> Result<()> {
+async fn ruled(story: &mut Story<'_>) -> Result<Precedent> {
     let stage = story.stage;
-    let text = "路灯杆歪了，几家单位都说不归自己管。";
+    let text = "路边的公共座椅坏了，几家单位都说不归自己管。";
     let about = (
-        "登记诉求：路灯杆歪了，几家单位都说不归自己管",
-        "registers a request: a lamp post that nobody looks after",
+        "登记诉求：公共座椅坏了，几家单位都说不归自己管",
+        "registers a request: a broken bench that nobody looks after",
     );
     let shown = (
         "职责裁定：异议、各方意见、裁定和依据",
         "arbitration: the objection, the positions of the parties, the ruling and its basis",
     );
-    let Dispute { case, objector, named, promised } = both_heard(story, text, about, shown).await?;
+    let Dispute { case, objector, named, promised } = both_heard(story, BENCH, text, about, shown).await?;
     let arbiter = stage.anyone("arbiter", 0)?;
     let case = story
         .step(
@@ -171,10 +176,36 @@ async fn ruled(story: &mut Story<'_>) -> Result<()> {
     let case = story.step(&other, "服从裁定，签收", "obeys and signs for it", other.signs(&case)).await?;
     let state = case.objection.as_ref().map(|known| known.state.clone());
     expect(state.as_deref() == Some("final"), "the ruling is final")?;
+    let case = seen_to(story, &case).await?;
     story
         .step(Who::Services, "先例写入清单修订建议", "the precedent waits for the next list", async {
             let own = precedent_of(stage, &case).await?.context("the precedent of this case")?;
-            expect(own.lead_org_id == named && own.relieved_org_id == objector, "who leads and who does not")
+            let parts = own.lead_org_id == named && own.relieved_org_id == objector;
+            expect(parts, "who leads and who does not")?;
+            Ok(own)
         })
         .await
+}
+
+/// Whoever was ruled to lead does the work; the requester rates it, and it is closed.
+async fn seen_to(story: &mut Story<'_>, case: &Case) -> Result<Case> {
+    let stage = story.stage;
+    let (handler, verifier) = (stage.handler_of(&case.lead_org_id)?, stage.anyone("verifier", 0)?);
+    let case = story
+        .step(&handler, "联系诉求人，办结", "speaks with the requester, and says it is done", async {
+            let case = handler.contacts(case).await?;
+            handler.completes(&case).await
+        })
+        .await?;
+    let case =
+        story.step(&verifier, "核查：已解决", "verifies it: solved", verifier.verifies(&case, 4)).await?;
+    let resident = stage.resident(3)?;
+    let case = story
+        .step(&resident, "评价：满意；结案", "rates it, satisfied; it is closed", async {
+            let case = resident.rates(&case, 4).await?;
+            stage.sees_state(&case, CaseState::Closed).await
+        })
+        .await?;
+    expect(case.lead_change_count == 1, "it went from one lead to another once")?;
+    Ok(case)
 }

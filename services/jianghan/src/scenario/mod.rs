@@ -7,9 +7,11 @@ mod arbitration;
 mod duty;
 mod inquiry;
 mod intake;
+mod late;
 mod mediation;
 mod objection;
 mod one_window;
+mod precedent;
 mod recheck;
 mod review;
 mod silence;
@@ -27,6 +29,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 pub use self::{
+    arbitration::BENCH,
     one_window::{COMMUNITY, LAMP},
     stage::{Person, Stage},
     story::{Shown, Step, Story},
@@ -35,17 +38,17 @@ pub use self::{
 /// The scenarios, by the names they are called by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// 一窗受理：登记、派单、到场、核查、评价、结案；差评、核查不过均返工；转专线、并单、不予受理；先邀请志愿者 · one window: registered to closed; rated badly or not verified, done again; handed off, merged, not taken in; volunteers invited first
+    /// 一窗受理：登记、派单、到场、核查、评价、结案；差评、核查不过均返工；转专线、并单、不予受理；先邀请志愿者；结案后差评则重新打开 · one window: registered to closed; rated badly or not verified, done again; handed off, merged, not taken in; volunteers invited first; opened again by a late bad rating
     OneWindow,
     /// 低保申请：公示、异议复查、批准兑现，到期复核续发或终止；书面不予批准；先行救助后补手续；逾期视为受理 · an allowance: notice, objection, granted, re-checked; one refused; relief at once, papers afterwards; one accepted by silence
     Application,
-    /// 职责不清：异议驳回或改派，各方意见、共同上级裁定、上级复核、先例 · whose duty: objection, positions, a ruling by the common superior, its review, precedents
+    /// 职责不清：异议驳回或改派，各方意见、共同上级裁定、上级复核、先例写入新版清单 · whose duty: objection, positions, a ruling by the common superior, its review, a precedent in the next list
     Arbitration,
     /// 街道吹哨、部门报到、双向考核；另一件部门不来：提醒、超期、督办逐级上升 · a street whistles, departments report in, both judge; one that stays away: reminders, supervision up to level 3
     Whistle,
     /// 人民调解：同意、协议、司法确认、履行；当事人终止；报警后调解不成；主动调解被拒绝；口头协议未履行 · mediation: agreement, court, performed; ended by a party; talks that fail; an offer refused; an oral agreement not kept
     Mediation,
-    /// 职责下移：先经评估，权、费、人、训齐备才生效，否则回滚；五个到社区；拒收未准入事项 · a duty is assessed, and moves down with all it needs, or not at all; what has come with it
+    /// 职责下移：先经评估，权、费、人、训按期齐备才生效，否则回滚；五个到社区；拒收未准入事项 · a duty is assessed, and moves down with all it needs in time, or not at all; what has come with it
     Duty,
 }
 

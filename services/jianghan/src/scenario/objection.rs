@@ -7,6 +7,7 @@ use tonic::Code;
 
 use super::{
     arbitration::{Dispute, objected},
+    one_window::LAMP,
     stage::Person,
     story::{Story, expect, expect_state},
 };
@@ -58,7 +59,7 @@ async fn stays(story: &mut Story<'_>) -> Result<()> {
     let about = ("登记诉求：路灯白天也亮着", "registers a request: a street lamp that is on all day");
     let shown = ("派单异议不成立：仍由原单位办理", "an objection that is rejected: the lead stays");
     let text = "路灯白天也亮着，请来看看。";
-    let Dispute { case, objector, named, promised } = objected(story, text, about, shown).await?;
+    let Dispute { case, objector, named, promised } = objected(story, LAMP, text, about, shown).await?;
     let dispatcher = stage.dispatcher()?;
     let case = story
         .step(
@@ -88,7 +89,7 @@ async fn goes_on(story: &mut Story<'_>) -> Result<()> {
     let about = ("登记诉求：路灯灯杆被撞弯", "registers a request: a lamp post bent by a car");
     let shown = ("派单异议成立：改派另一部门", "an objection that is upheld: another department leads");
     let text = "路灯灯杆被车撞弯了，请来看看。";
-    let Dispute { case, named, promised, .. } = objected(story, text, about, shown).await?;
+    let Dispute { case, named, promised, .. } = objected(story, LAMP, text, about, shown).await?;
     let dispatcher = stage.dispatcher()?;
     let case = story
         .step(

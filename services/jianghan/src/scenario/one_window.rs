@@ -1,6 +1,6 @@
 //! F1: a request through the one window, from its registration to its closing; another is rated badly, and done again; one is sent
 //! back by the verifier. Three go another way at the intake (see `intake`), and one is offered to volunteers first (see
-//! `volunteers`).
+//! `volunteers`). The last is rated badly when it was closed already, which takes days (see `late`).
 
 use anyhow::{Context, Result};
 use proto::{
@@ -9,7 +9,7 @@ use proto::{
 };
 
 use super::{
-    intake,
+    intake, late,
     stage::{Person, Stage},
     story::{Story, Who, expect, expect_state},
     volunteers,
@@ -25,7 +25,8 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     rated_badly(story).await?;
     sent_back(story).await?;
     intake::play(story).await?;
-    volunteers::play(story).await
+    volunteers::play(story).await?;
+    late::play(story).await
 }
 
 async fn rated_well(story: &mut Story<'_>) -> Result<()> {
@@ -160,7 +161,7 @@ async fn sent_back(story: &mut Story<'_>) -> Result<()> {
 }
 
 /// A street lamp, from the resident's own words (what is told of them in both languages, and the words) to whoever leads.
-async fn dispatched(
+pub(super) async fn dispatched(
     story: &mut Story<'_>,
     resident: &Person<'_>,
     (zh, en, words): (&str, &str, &str),
@@ -194,7 +195,7 @@ async fn dispatched(
 }
 
 /// The lead has signed, a worker is on it, and the requester was spoken with.
-async fn taken_up<'s>(story: &mut Story<'s>, case: &Case) -> Result<(Person<'s>, Case)> {
+pub(super) async fn taken_up<'s>(story: &mut Story<'s>, case: &Case) -> Result<(Person<'s>, Case)> {
     let stage = story.stage;
     let (leader, handler) = (stage.leader_of(&case.lead_org_id)?, stage.handler_of(&case.lead_org_id)?);
     story.step(&leader, "签收", "signs for it", leader.signs(case)).await?;
@@ -239,7 +240,11 @@ async fn worked(story: &mut Story<'_>, worker: &Person<'_>, case: &Case) -> Resu
     story.step(&handler, "办结，送核查", "says it is done", handler.completes(&case)).await
 }
 
-async fn worked_and_verified(story: &mut Story<'_>, worker: &Person<'_>, case: &Case) -> Result<Case> {
+pub(super) async fn worked_and_verified(
+    story: &mut Story<'_>,
+    worker: &Person<'_>,
+    case: &Case,
+) -> Result<Case> {
     let case = worked(story, worker, case).await?;
     let verifier = story.stage.anyone("verifier", 0)?;
     let case = story

@@ -8,6 +8,7 @@ use tonic::Code;
 
 use super::{
     arbitration::{Dispute, both_heard, precedent_of},
+    one_window::LAMP,
     stage::Person,
     story::{Story, Who, expect, expect_state},
 };
@@ -100,7 +101,7 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
         "a ruling reviewed: the level above rules otherwise and asks for a definition; only that is a precedent",
     );
     let text = "路灯杆底座松动，怕倒下来，没有单位认领。";
-    let Dispute { case, objector, named, promised } = both_heard(story, text, about, shown).await?;
+    let Dispute { case, objector, named, promised } = both_heard(story, LAMP, text, about, shown).await?;
     let arbiter = stage.anyone("arbiter", 0)?;
     let case = story
         .step(

@@ -1,7 +1,8 @@
 //! What those who take part do about a transfer, each as a sentence, and what they see of it at the services.
 
 use anyhow::{Context, Result};
-use chrono::Days;
+use chassis::clock::to_proto;
+use chrono::{DateTime, Days, Utc};
 use proto::{
     case_routing::v1::{
         ApproveDutyTransferRequest, AssessDutyTransferRequest, Case, DutyLeg, DutyTransfer,
@@ -83,7 +84,8 @@ impl Cast<'_> {
         Ok(())
     }
 
-    pub(super) async fn proposes(&self) -> Result<DutyTransfer> {
+    /// To be complete by a deadline; without one, by the day on which it takes effect.
+    pub(super) async fn proposes(&self, deadline: Option<DateTime<Utc>>) -> Result<DutyTransfer> {
         let today = calendar::local_day(self.stage.now().await?);
         let message = ProposeDutyTransferRequest {
             request_id: request_id(),
@@ -94,7 +96,7 @@ impl Cast<'_> {
             fund_fen: 80_000,
             posts: vec![PostNeed { kind: PostKind::ServiceWorker.into(), count: 1 }],
             effective_on: (today + Days::new(3)).to_string(),
-            deadline_time: None,
+            deadline_time: deadline.map(to_proto),
             training_codes: vec!["heating_basics".into()],
         };
         let id = message.request_id.clone();
@@ -170,6 +172,15 @@ impl Cast<'_> {
             Ok(own.filter(|one| done(one)))
         };
         self.stage.until("staffing's part of the transfer", known).await
+    }
+
+    /// Waits until nothing is left of a transfer that was rolled back.
+    pub(super) async fn gave_back(&self, transfer: &DutyTransfer, line: &FundLine) -> Result<()> {
+        let withdrawn = |one: &DutyAuthority| one.state() == DutyAuthorityState::Withdrawn && one.closed;
+        self.authority(transfer, withdrawn).await?;
+        self.demand(transfer, |one| one.funds() == DemandState::Returned && one.closed).await?;
+        expect(self.allotted(line).await? == 0, "the money is back")?;
+        self.has_no_arrivals(transfer).await
     }
 
     /// A line of its own for each play, because what was paid out of one stays paid.

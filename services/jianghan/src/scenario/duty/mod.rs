@@ -1,7 +1,7 @@
 //! F8: a department's item is to be led by a community's station. It is heard and assessed before anybody is asked for anything.
-//! Without its staff it is rolled back and leaves nothing behind; with authority, funds, staff and training it takes effect, the
-//! five arrive at the community (五个到社区), and it ends. What then still arrives is sent back, and an admission takes its place
-//! for a time.
+//! Without its staff it is rolled back and leaves nothing behind, and so it is when its deadline passes; with authority, funds, staff
+//! and training it takes effect, the five arrive at the community (五个到社区), and it ends. What then still arrives is sent back, and
+//! an admission takes its place for a time.
 
 mod admitted;
 mod arrivals;
@@ -61,6 +61,7 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     }
     let line = story.step(&cast.finance, "设立经费科目", "opens a fund line", cast.opens_a_line()).await?;
     rolled_back(story, &cast, &line).await?;
+    too_late(story, &cast, &line).await?;
     takes_effect(story, &cast, &line).await
 }
 
@@ -92,7 +93,7 @@ async fn rolled_back(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) ->
             &cast.department,
             "提出把“供热与热水保障”下移到社区服务站，需要权、费、人和培训",
             "proposes that the station leads an item of the department, with authority, funds, staff and training",
-            cast.proposes(),
+            cast.proposes(None),
         )
         .await?;
     shows(
@@ -113,14 +114,47 @@ async fn rolled_back(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) ->
             async {
                 let failed = cast.sees(&failed, DutyTransferState::RolledBack).await?;
                 expect(failed.reason_code == "staff_unavailable", "for want of staff")?;
-                cast.authority(&failed, |one| one.state() == DutyAuthorityState::Withdrawn && one.closed)
-                    .await?;
-                cast.demand(&failed, |one| one.funds() == DemandState::Returned && one.closed).await?;
-                expect(cast.allotted(line).await? == 0, "the money is back")?;
-                cast.has_no_arrivals(&failed).await
+                cast.gave_back(&failed, line).await
             },
         )
         .await
+}
+
+/// Nobody refuses, but the station names no staff before the deadline: that is as good as a refusal, without anybody's doing.
+async fn too_late(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) -> Result<()> {
+    let stage = cast.stage;
+    let deadline = stage.now().await? + TimeDelta::days(1);
+    let failed = story
+        .step(
+            &cast.department,
+            "再次提出下移，期限一天",
+            "proposes it again, to be complete within a day",
+            cast.proposes(Some(deadline)),
+        )
+        .await?;
+    shows(
+        story,
+        &failed,
+        "下移失败：到期人未到位，自动回滚",
+        "rolled back by itself: no staff by the deadline, so authority and funds went back",
+    );
+    assessed(story, cast, &failed).await?;
+    story.step(&cast.grantor, "授权", "grants authority", cast.grants(&failed)).await?;
+    story.step(&cast.finance, "划拨经费", "allots the money", cast.allots(&failed, line)).await?;
+    story
+        .step(
+            Who::Time,
+            "期限已过，人未到位：自动整体回滚，授权收回、经费退回",
+            "the deadline passes without staff: rolled back as a whole, authority and money are given back",
+            async {
+                stage.pass(deadline - stage.now().await? + TimeDelta::minutes(1)).await?;
+                let failed = cast.sees(&failed, DutyTransferState::RolledBack).await?;
+                expect(failed.reason_code == "deadline", "for nothing but the deadline")?;
+                cast.gave_back(&failed, line).await
+            },
+        )
+        .await?;
+    stage.to_work_hours().await // the day after may be one of rest
 }
 
 /// Assessed, approved, and all of it there: in force on its day, and the five arrive. Then it ends, and what still arrives is sent
@@ -128,7 +162,8 @@ async fn rolled_back(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) ->
 async fn takes_effect(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) -> Result<()> {
     let stage = cast.stage;
     let (housing, station) = (stage.org("dept:housing")?, stage.org(&format!("station:{COMMUNITY}"))?);
-    let transfer = story.step(&cast.department, "再次提出下移", "proposes it again", cast.proposes()).await?;
+    let transfer =
+        story.step(&cast.department, "再次提出下移", "proposes it again", cast.proposes(None)).await?;
     shows(
         story,
         &transfer,
