@@ -105,6 +105,9 @@ fn sent(pick: usize) -> Materials {
     if pick == 0 { Materials::default() } else { materials(&["id_copy"]) }
 }
 
+/// Who led the case that this one was merged into.
+pub const LED_THE_OTHER: OrgId = STATION;
+
 /// How the case stands that this one was merged into; it may have been done again just now.
 fn original(world: &World, case: &Case, pick: usize) -> Original {
     let state = if pick == 0 { CaseState::InProgress } else { CaseState::Resolved };
@@ -113,8 +116,8 @@ fn original(world: &World, case: &Case, pick: usize) -> Original {
     Original {
         id,
         state,
-        lead: Some(STATION),
-        handlers: vec![STATION],
+        lead: Some(LED_THE_OTHER),
+        handlers: vec![LED_THE_OTHER],
         completed_at: done,
         reopenable_until: None,
         results: done.map(|at| (at, pick.is_multiple_of(2))).into_iter().collect(),

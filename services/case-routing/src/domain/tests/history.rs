@@ -13,7 +13,7 @@ use proptest::test_runner::TestRunner;
 use super::super::state::trail;
 use super::super::*;
 use super::agreed;
-use super::attempts::{Attempt, ITEMS, attempt};
+use super::attempts::{Attempt, ITEMS, LED_THE_OTHER, attempt};
 use super::table::{assist_objects, in_arbitration, in_state, ruled, with_whistle};
 use super::world::*;
 use crate::store::rows::{AgendaRow, kept_until};
@@ -392,6 +392,7 @@ fn live(world: &mut World, mut case: Case, history: &[Attempt], checked: bool) -
         }
         let untouched = case.clone();
         if let Ok(Some(decision)) = attempt(world, case, step) {
+            handlers_check_nothing(&signed, &untouched, &decision);
             if checked {
                 check(world, &untouched, &decision);
             }
@@ -411,6 +412,27 @@ fn signers_check_nothing(signed: &mut BTreeSet<OrgId>, case: &Case) {
     let judge = case.rating.as_ref().and_then(|rating| rating.judge);
     let mut checks = verifier.into_iter().chain(judge);
     assert!(checks.all(|org| !signed.contains(&org)), "C-4: {signed:?} signed: {verifier:?}, {judge:?}");
+}
+
+/// The steps by which somebody looks at what was done.
+const CHECKS: [&str; 4] = ["CaseVerified", "CaseReworkOrdered", "CallbackRecorded", "RatingJudged"];
+
+/// C-4: whoever acts in a check, whoever was asked to, had no part in what it is about, nor is complained of.
+fn handlers_check_nothing(signed: &BTreeSet<OrgId>, before: &Case, decision: &Decision) {
+    for entry in decision.timeline.iter().filter(|entry| CHECKS.contains(&entry.event.as_str())) {
+        // Nobody judges a rating that counts as valid because the case is opened again or taken out of another.
+        let by_itself = |reason: &Reason| matches!(reason.code.as_str(), "rating_stands" | "original_over");
+        let Some(org) = entry.org.filter(|_| !entry.reason.as_ref().is_some_and(by_itself)) else { continue };
+        assert!(!signed.contains(&org), "C-4: {org} signed before: {entry:?}");
+        assert_ne!(Some(org), before.complained_of, "C-4: whom it complains of: {entry:?}");
+        // Of a merged case it is about the other one: whoever only received this one had no part in that.
+        let handled: Vec<OrgId> = if before.state == CaseState::Merged {
+            before.acting_orgs().chain([LED_THE_OTHER]).collect()
+        } else {
+            before.handling_orgs()
+        };
+        assert!(!handled.contains(&org), "C-4: {org} handled it: {entry:?}");
+    }
 }
 
 pub(super) fn born(world: &mut World, history: &[Attempt]) -> Case {
