@@ -2,7 +2,7 @@
 //! for it, with whatever is at hand.
 
 use calendar::{Limit, TimeUnit};
-use chrono::TimeDelta;
+use chrono::{Days, NaiveDate, TimeDelta};
 
 use super::super::*;
 use super::world::*;
@@ -92,8 +92,17 @@ fn resident() -> Party {
     Party { actor: requester(), org: None, standing: Standing::Requester }
 }
 
-fn ruling(lead: OrgId, pick: usize) -> RuleObjection {
-    let precedent = (pick > 5).then(|| chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap());
+/// Whoever it names, it may be a precedent; now and then from a day that does not lie ahead.
+fn ruling(world: &World, lead: OrgId, attempt: &Attempt) -> RuleObjection {
+    let pick = attempt.pick;
+    let today = calendar::local_day(world.now);
+    let precedent = match (attempt.by, pick % 2) {
+        (4, 0) => Some(today - Days::new(1)),
+        (4, _) => Some(today),
+        (6, _) => Some(today + Days::new(1)),
+        (8, _) => NaiveDate::from_ymd_opt(2030, 1, 1),
+        _ => None,
+    };
     let definition = (pick == 4).then(|| DefinitionRequest { org: COURTS, code: "whose_duty".into() });
     let interim = (pick == 3).then(|| "fence_off".into());
     let basis_code = "responsibility_list".into();
@@ -282,11 +291,15 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let named = if pick > 5 { org } else { parties.last().copied().unwrap_or(org) };
                 one(case.take_position(named, &world.act(by(next))))
             }
-            Trigger::RuleArbitration => one(case.rule_objection(&ruling(org, pick), &world.act(as_arbiter))),
+            Trigger::RuleArbitration => {
+                let ruling = ruling(world, org, attempt);
+                one(case.rule_objection(&ruling, &world.act(as_arbiter)))
+            }
             Trigger::RequestReview => one(case.request_review("wrong_item", &world.act(as_lead))),
             Trigger::RuleReview => {
                 let reviewer = Party { actor: PersonRef("o-review".into()), ..as_arbiter };
-                one(case.rule_review(&ruling(org, pick), &world.act(reviewer)))
+                let ruling = ruling(world, org, attempt);
+                one(case.rule_review(&ruling, &world.act(reviewer)))
             }
             Trigger::Whistle => {
                 let orgs = if pick > 5 { vec![org] } else { vec![URBAN] };
