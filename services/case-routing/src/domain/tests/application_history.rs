@@ -46,7 +46,7 @@ pub(super) fn step(world: &mut World, way: &Way, verb: u8, who: u8, days: i64) -
         12 => papers.grant_urgently(1, "sudden_illness", case, &act),
         13 => papers.deliver("pay:1", holder(), case, &act),
         14 => papers.submit_papers(brought(), case, &act),
-        15 => papers.pause(("public_hearing", "doc:told"), None, case, &act),
+        15 => papers.pause(pause_for(days), None, case, &act),
         16 => papers.return_review("see_again", String::new(), case, &act),
         _ => {
             drop(act);
@@ -62,6 +62,15 @@ pub(super) fn step(world: &mut World, way: &Way, verb: u8, who: u8, days: i64) -
     let filed = filed.ok()?;
     let (notice, benefit) = (filed.notice.clone(), filed.benefit.clone());
     Some(Step { way: Way::of(filed), notice, benefit })
+}
+
+/// For which period, and told by which writing; now and then it is one for which only other cases wait, or nobody was told.
+const fn pause_for(days: i64) -> (&'static str, &'static str) {
+    match days {
+        7 => ("public_hearing", ""),
+        8 => ("season_condition", "doc:told"),
+        _ => ("public_hearing", "doc:told"),
+    }
 }
 
 pub(super) fn check_way(way: &Way, lists_asked: usize) {
@@ -81,6 +90,10 @@ pub(super) fn check_way(way: &Way, lists_asked: usize) {
         let field = papers.investigations.iter().filter(|check| check.kind.is_field_check());
         assert!(field.map(|check| check.people.len()).max() >= Some(2));
         assert!(papers.recheck.is_some() || !papers.notices.is_empty(), "relief is shown publicly first");
+    }
+    for period in &papers.uncounted {
+        assert!(UNCOUNTED.contains(&period.cause_code.as_str()), "C-3: {period:?} is not listed");
+        assert!(!period.told_ref.is_empty(), "C-3: {period:?} was told to nobody");
     }
     let summed_up = matches!(face.state, S::Reviewed | S::PublicNotice | S::Denied);
     assert!(!summed_up || papers.review.is_some(), "{} without a review", face.state);

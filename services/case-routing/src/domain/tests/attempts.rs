@@ -77,6 +77,16 @@ impl Attempt {
         Verb::Of(of_table[self.verb / 6 % of_table.len()])
     }
 
+    /// Now and then something is left out that has to be there, though the right party acts.
+    const fn leaves_out(&self) -> bool {
+        self.by == 12
+    }
+
+    /// By which writing the requester was told.
+    const fn told_ref(&self) -> &'static str {
+        if self.leaves_out() { "" } else { "doc:told" }
+    }
+
     /// Five times out of six the right party acts.
     fn party(&self, right: OrgId) -> Party {
         match self.by {
@@ -324,17 +334,22 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::Suspend => {
                 let cause = if pick < 6 { "expert_review" } else { "season_condition" };
                 let used_up = case.waited.iter().any(|waited| waited.cause_code == cause);
+                // Either a cause that is listed, or the writing, is what is left out.
+                let (cause, told) = match pick % 2 {
+                    0 if attempt.leaves_out() => ("no_time", "doc:told"),
+                    _ => (cause, attempt.told_ref()),
+                };
                 let days = i64::try_from(pick).unwrap() * 5;
                 let resume_at = (pick % 2 == 1).then(|| world.now + TimeDelta::days(days));
                 let leader = if used_up && pick > 2 { at_district } else { as_lead };
-                one(case.suspend(cause, "doc:told", resume_at, &world.act(leader)))
+                one(case.suspend(cause, told, resume_at, &world.act(leader)))
             }
             Trigger::Resume => one(case.resume(&world.act(as_lead))),
             Trigger::Extend => {
                 let extra = Limit::new(TimeUnit::WorkDay, u16::try_from(pick).unwrap());
                 let above = case.extension_count >= SlaProfile::default().max_extensions && pick != 1;
                 let approver = if above { at_district } else { as_lead };
-                one(case.extend(extra, "complex", "doc:told", &world.act(approver)))
+                one(case.extend(extra, "complex", attempt.told_ref(), &world.act(approver)))
             }
             Trigger::SubmitTask => one(case.submit_task(assist, evidence(), &world.act(as_assist))),
             Trigger::ReturnTask => one(case.return_task(assist, "unclear", &world.act(as_lead))),

@@ -217,6 +217,7 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             let promised = before.resolve_clock().unwrap();
             assert!(decision.case.updated_at <= promised.due_at, "C-2: extended before it was due");
             let approved = decision.timeline.iter().find(|entry| entry.event == "CaseExtended");
+            assert_ne!(approved.map_or("", told_ref), "", "C-2: the requester was not told in writing");
             let by = approved.and_then(|entry| entry.org).expect("C-2: somebody approved it");
             if before.extension_count < SlaProfile::default().max_extensions {
                 // Over its community's organisations and over partners the street answers for the case.
@@ -229,8 +230,12 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         DomainEvent::CaseSuspended { cause_code, resume_at } => {
             let approved = decision.timeline.iter().find(|entry| entry.event == "CaseSuspended").unwrap();
+            assert_ne!(told_ref(approved), "", "C-3: the requester was not told in writing");
+            let kept = case.suspension.as_ref().map(|suspension| suspension.told_ref.as_str());
+            assert_eq!(kept, Some(told_ref(approved)), "C-3: the writing is kept");
             let by = approved.org.expect("C-3: somebody approved it");
-            let days = TimeDelta::days(i64::from(world.rules.suspension_causes[cause_code]));
+            let days = world.rules.suspension_causes.get(cause_code).expect("C-3: for a listed cause");
+            let days = TimeDelta::days(i64::from(*days));
             let until = resume_at.expect("C-3: it ends by itself");
             let asked = until - approved.at;
             assert!(TimeDelta::zero() < asked && asked <= days, "C-3: {asked} at a time for {cause_code}");
@@ -320,6 +325,11 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         _ => {}
     }
+}
+
+/// The writing by which the requester was told, as people read of it.
+fn told_ref(entry: &TimelineEntry) -> &str {
+    entry.reason.as_ref().and_then(|reason| reason.args.get("told_ref")).map_or("", String::as_str)
 }
 
 /// Whether somebody answered, not the router by the list.
