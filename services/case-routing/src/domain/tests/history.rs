@@ -288,6 +288,9 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         DomainEvent::ArbitrationReviewRequested { reviewer_org_id, .. } => {
             assert_ne!(Some(*reviewer_org_id), case.complained_of, "C-7: whom it complains of reviews");
+            assert_ne!(Some(*reviewer_org_id), before.lead_org, "C-7: whoever asks for the review reviews");
+            let parties = &before.objection.as_ref().unwrap().parties;
+            assert!(!parties.contains(reviewer_org_id), "C-7: the reviewer belongs to no party");
         }
         DomainEvent::CaseVerified { .. } | DomainEvent::RatingJudged { .. } => {
             let found = decision.timeline.iter().find(|entry| entry.event == event.name()).unwrap();
@@ -373,7 +376,8 @@ fn lowest_superior(world: &World, parties: &[OrgId], aside: Option<OrgId>) -> Or
         })
     };
     let shared = path(&parties[0]).iter().rev().filter(|unit| above(unit)).copied().collect::<Vec<_>>();
-    shared.iter().find_map(governs).unwrap_or(GOVERNMENT)
+    let apart = |org: &OrgId| !parties.contains(org) && aside != Some(*org);
+    shared.iter().find_map(governs).or(world.joint_body.filter(apart)).unwrap_or(GOVERNMENT)
 }
 
 fn sweep(world: &mut World, case: Case, checked: bool) -> Case {
@@ -445,6 +449,15 @@ fn handlers_check_nothing(signed: &BTreeSet<OrgId>, before: &Case, decision: &De
     }
 }
 
+/// Where the district's government is a party, nobody of the tree stands above them all.
+fn before_joint_body(world: &mut World) -> Case {
+    let case = in_state(world, CaseState::Objected);
+    let decision = case.clone().open_arbitration(&[GOVERNMENT], None, &world.official(GOVERNMENT)).unwrap();
+    check(world, &case, &decision);
+    assert_eq!(decision.case.objection.as_ref().unwrap().arbiter, Some(COURTS));
+    decision.case
+}
+
 pub(super) fn born(world: &mut World, history: &[Attempt]) -> Case {
     if history[0].pick > 3 {
         world.dispatched(ITEMS[history[0].by % ITEMS.len()])
@@ -481,6 +494,20 @@ proptest! {
         let mut world = World::of(TableParts { verifiers: vec![], fallback: None, ..parts() });
         (world.complained_of, world.found_out) = (of, later);
         let case = born(&mut world, &history);
+        live(&mut world, case, &history, true);
+    }
+
+    #[test]
+    fn histories_with_a_joint_body_keep_them_too(
+        history in attempts(), opened in any::<bool>(), later in subjects(),
+    ) {
+        let mut world = World::with_joint_body();
+        let case = if opened {
+            before_joint_body(&mut world)
+        } else {
+            in_state(&mut world, CaseState::Objected)
+        };
+        world.found_out = later;
         live(&mut world, case, &history, true);
     }
 
@@ -549,6 +576,7 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
         let mut world = match round % 8 {
             0 | 3 => World::without_verifier(),
             1 => World::of(nobody_competent()),
+            4 => World::with_joint_body(),
             _ => World::new(),
         };
         // Some begin where few histories get by themselves; what led there does not count.
