@@ -163,7 +163,8 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
     // A partner has to say by its offer that it is done.
     let by_offer = case.partner().is_some() && (pick > 5 || (pick > 0 && !case.partner_is_done()));
     let arbiter = case.objection.as_ref().and_then(|objection| objection.arbiter).unwrap_or(GOVERNMENT);
-    let evidence = || vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let shown = !attempt.leaves_out();
+    let evidence = || if shown { vec![(EvidenceKind::Document, "d-1".to_owned())] } else { vec![] };
     let org = ALL_ORGS[pick];
     let supervision = case.supervisions.get(pick).map_or(SupervisionId(CITY.0), |supervision| supervision.id);
     let one = |result: Result<Decision>| result.map(Some);
@@ -359,13 +360,15 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 one(case.complete_stage(&code, evidence(), &world.act(as_lead)))
             }
             Trigger::Complete if by_offer => {
-                case.social_completed(offer, &["record:1".to_owned()], &world.system())
+                let records: Vec<String> = shown.then(|| "record:1".to_owned()).into_iter().collect();
+                case.social_completed(offer, &records, &world.system())
             }
             Trigger::Complete => {
                 let open = case.tasks.iter().filter(|task| task.part == TaskPart::Assist);
                 let open = open.filter(|task| task.state.is_open()).map(|task| task.id);
                 let waived = open.filter(|_| pick > 2).collect();
-                one(case.complete(CompleteCase { waived, ..done() }, &world.act(as_lead)))
+                let evidence = if shown { done().evidence } else { vec![] };
+                one(case.complete(CompleteCase { evidence, waived, ..done() }, &world.act(as_lead)))
             }
             Trigger::ReturnFromSociety => one(case.return_from_society("gave_up", &world.act(as_partner))),
             Trigger::ReturnFromMediation => one(case.return_from_mediation(&world.system())),

@@ -248,6 +248,14 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
                 assert!(above, "C-3: beyond its days the level above approves");
             }
         }
+        DomainEvent::CaseCompleted { task_id, .. } => {
+            // A partner that waits for others has said what it did before.
+            let shown = more_evidence(before, case, *task_id) || before.partner_is_done();
+            assert!(shown, "C-6: completed without evidence");
+        }
+        DomainEvent::TaskSubmitted { task_id, part: TaskPart::Assist, .. } => {
+            assert!(more_evidence(before, case, *task_id), "C-6: handed in without evidence");
+        }
         DomainEvent::TaskObjected { org_id, task_id, .. } => {
             let task = before.task(*task_id).unwrap();
             let again = match task.part {
@@ -328,6 +336,12 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         _ => {}
     }
+}
+
+/// Whether evidence came with a task.
+fn more_evidence(before: &Case, now: &Case, task: TaskId) -> bool {
+    let of_it = |case: &Case| case.evidence.iter().filter(|known| known.task_id == Some(task)).count();
+    of_it(now) > of_it(before)
 }
 
 /// The writing by which the requester was told, as people read of it.
