@@ -177,7 +177,11 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
     let by = |right: OrgId| attempt.party(right);
     let (at_station, at_street, at_district) = (by(window), by(STREET_OFFICE), by(GOVERNMENT));
     let (as_lead, as_assist) = (by(lead), by(assist_org));
-    let (as_verifier, as_partner, as_arbiter) = (by(verifier), by(partner), by(arbiter));
+    let (as_partner, as_arbiter) = (by(partner), by(arbiter));
+    // Now and then whoever handled the case is to check it.
+    let handlers = case.handling_orgs();
+    let checker = if attempt.by == 3 { handlers[pick % handlers.len()] } else { verifier };
+    let as_verifier = by(checker);
     match attempt.verb(case.state) {
         Verb::Supervise => {
             let level = u8::try_from(pick % 5).unwrap();
