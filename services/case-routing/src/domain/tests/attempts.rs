@@ -2,7 +2,7 @@
 //! for it, with whatever is at hand.
 
 use calendar::{Limit, TimeUnit};
-use chrono::TimeDelta;
+use chrono::{Days, NaiveDate, TimeDelta};
 
 use super::super::*;
 use super::world::*;
@@ -77,6 +77,16 @@ impl Attempt {
         Verb::Of(of_table[self.verb / 6 % of_table.len()])
     }
 
+    /// Now and then something is left out that has to be there, though the right party acts.
+    const fn leaves_out(&self) -> bool {
+        self.by == 12
+    }
+
+    /// By which writing the requester was told.
+    const fn told_ref(&self) -> &'static str {
+        if self.leaves_out() { "" } else { "doc:told" }
+    }
+
     /// Five times out of six the right party acts.
     fn party(&self, right: OrgId) -> Party {
         match self.by {
@@ -92,8 +102,17 @@ fn resident() -> Party {
     Party { actor: requester(), org: None, standing: Standing::Requester }
 }
 
-fn ruling(lead: OrgId, pick: usize) -> RuleObjection {
-    let precedent = (pick > 5).then(|| chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap());
+/// Whoever it names, it may be a precedent; now and then from a day that does not lie ahead.
+fn ruling(world: &World, lead: OrgId, attempt: &Attempt) -> RuleObjection {
+    let pick = attempt.pick;
+    let today = calendar::local_day(world.now);
+    let precedent = match (attempt.by, pick % 2) {
+        (4, 0) => Some(today - Days::new(1)),
+        (4, _) => Some(today),
+        (6, _) => Some(today + Days::new(1)),
+        (8, _) => NaiveDate::from_ymd_opt(2030, 1, 1),
+        _ => None,
+    };
     let definition = (pick == 4).then(|| DefinitionRequest { org: COURTS, code: "whose_duty".into() });
     let interim = (pick == 3).then(|| "fence_off".into());
     let basis_code = "responsibility_list".into();
@@ -105,6 +124,9 @@ fn sent(pick: usize) -> Materials {
     if pick == 0 { Materials::default() } else { materials(&["id_copy"]) }
 }
 
+/// Who led the case that this one was merged into.
+pub const LED_THE_OTHER: OrgId = STATION;
+
 /// How the case stands that this one was merged into; it may have been done again just now.
 fn original(world: &World, case: &Case, pick: usize) -> Original {
     let state = if pick == 0 { CaseState::InProgress } else { CaseState::Resolved };
@@ -113,8 +135,8 @@ fn original(world: &World, case: &Case, pick: usize) -> Original {
     Original {
         id,
         state,
-        lead: Some(STATION),
-        handlers: vec![STATION],
+        lead: Some(LED_THE_OTHER),
+        handlers: vec![LED_THE_OTHER],
         completed_at: done,
         reopenable_until: None,
         results: done.map(|at| (at, pick.is_multiple_of(2))).into_iter().collect(),
@@ -141,7 +163,8 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
     // A partner has to say by its offer that it is done.
     let by_offer = case.partner().is_some() && (pick > 5 || (pick > 0 && !case.partner_is_done()));
     let arbiter = case.objection.as_ref().and_then(|objection| objection.arbiter).unwrap_or(GOVERNMENT);
-    let evidence = || vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let shown = !attempt.leaves_out();
+    let evidence = || if shown { vec![(EvidenceKind::Document, "d-1".to_owned())] } else { vec![] };
     let org = ALL_ORGS[pick];
     let supervision = case.supervisions.get(pick).map_or(SupervisionId(CITY.0), |supervision| supervision.id);
     let one = |result: Result<Decision>| result.map(Some);
@@ -154,7 +177,11 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
     let by = |right: OrgId| attempt.party(right);
     let (at_station, at_street, at_district) = (by(window), by(STREET_OFFICE), by(GOVERNMENT));
     let (as_lead, as_assist) = (by(lead), by(assist_org));
-    let (as_verifier, as_partner, as_arbiter) = (by(verifier), by(partner), by(arbiter));
+    let (as_partner, as_arbiter) = (by(partner), by(arbiter));
+    // Now and then whoever handled the case is to check it.
+    let handlers = case.handling_orgs();
+    let checker = if attempt.by == 3 { handlers[pick % handlers.len()] } else { verifier };
+    let as_verifier = by(checker);
     match attempt.verb(case.state) {
         Verb::Supervise => {
             let level = u8::try_from(pick % 5).unwrap();
@@ -279,11 +306,15 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let named = if pick > 5 { org } else { parties.last().copied().unwrap_or(org) };
                 one(case.take_position(named, &world.act(by(next))))
             }
-            Trigger::RuleArbitration => one(case.rule_objection(&ruling(org, pick), &world.act(as_arbiter))),
+            Trigger::RuleArbitration => {
+                let ruling = ruling(world, org, attempt);
+                one(case.rule_objection(&ruling, &world.act(as_arbiter)))
+            }
             Trigger::RequestReview => one(case.request_review("wrong_item", &world.act(as_lead))),
             Trigger::RuleReview => {
                 let reviewer = Party { actor: PersonRef("o-review".into()), ..as_arbiter };
-                one(case.rule_review(&ruling(org, pick), &world.act(reviewer)))
+                let ruling = ruling(world, org, attempt);
+                one(case.rule_review(&ruling, &world.act(reviewer)))
             }
             Trigger::Whistle => {
                 let orgs = if pick > 5 { vec![org] } else { vec![URBAN] };
@@ -308,17 +339,22 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::Suspend => {
                 let cause = if pick < 6 { "expert_review" } else { "season_condition" };
                 let used_up = case.waited.iter().any(|waited| waited.cause_code == cause);
+                // Either a cause that is listed, or the writing, is what is left out.
+                let (cause, told) = match pick % 2 {
+                    0 if attempt.leaves_out() => ("no_time", "doc:told"),
+                    _ => (cause, attempt.told_ref()),
+                };
                 let days = i64::try_from(pick).unwrap() * 5;
                 let resume_at = (pick % 2 == 1).then(|| world.now + TimeDelta::days(days));
                 let leader = if used_up && pick > 2 { at_district } else { as_lead };
-                one(case.suspend(cause, "doc:told", resume_at, &world.act(leader)))
+                one(case.suspend(cause, told, resume_at, &world.act(leader)))
             }
             Trigger::Resume => one(case.resume(&world.act(as_lead))),
             Trigger::Extend => {
                 let extra = Limit::new(TimeUnit::WorkDay, u16::try_from(pick).unwrap());
                 let above = case.extension_count >= SlaProfile::default().max_extensions && pick != 1;
                 let approver = if above { at_district } else { as_lead };
-                one(case.extend(extra, "complex", "doc:told", &world.act(approver)))
+                one(case.extend(extra, "complex", attempt.told_ref(), &world.act(approver)))
             }
             Trigger::SubmitTask => one(case.submit_task(assist, evidence(), &world.act(as_assist))),
             Trigger::ReturnTask => one(case.return_task(assist, "unclear", &world.act(as_lead))),
@@ -328,13 +364,15 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 one(case.complete_stage(&code, evidence(), &world.act(as_lead)))
             }
             Trigger::Complete if by_offer => {
-                case.social_completed(offer, &["record:1".to_owned()], &world.system())
+                let records: Vec<String> = shown.then(|| "record:1".to_owned()).into_iter().collect();
+                case.social_completed(offer, &records, &world.system())
             }
             Trigger::Complete => {
                 let open = case.tasks.iter().filter(|task| task.part == TaskPart::Assist);
                 let open = open.filter(|task| task.state.is_open()).map(|task| task.id);
                 let waived = open.filter(|_| pick > 2).collect();
-                one(case.complete(CompleteCase { waived, ..done() }, &world.act(as_lead)))
+                let evidence = if shown { done().evidence } else { vec![] };
+                one(case.complete(CompleteCase { evidence, waived, ..done() }, &world.act(as_lead)))
             }
             Trigger::ReturnFromSociety => one(case.return_from_society("gave_up", &world.act(as_partner))),
             Trigger::ReturnFromMediation => one(case.return_from_mediation(&world.system())),

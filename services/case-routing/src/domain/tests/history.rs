@@ -13,7 +13,7 @@ use proptest::test_runner::TestRunner;
 use super::super::state::trail;
 use super::super::*;
 use super::agreed;
-use super::attempts::{Attempt, ITEMS, attempt};
+use super::attempts::{Attempt, ITEMS, LED_THE_OTHER, attempt};
 use super::table::{assist_objects, in_arbitration, in_state, ruled, with_whistle};
 use super::world::*;
 use crate::store::rows::{AgendaRow, kept_until};
@@ -217,6 +217,7 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             let promised = before.resolve_clock().unwrap();
             assert!(decision.case.updated_at <= promised.due_at, "C-2: extended before it was due");
             let approved = decision.timeline.iter().find(|entry| entry.event == "CaseExtended");
+            assert_ne!(approved.map_or("", told_ref), "", "C-2: the requester was not told in writing");
             let by = approved.and_then(|entry| entry.org).expect("C-2: somebody approved it");
             if before.extension_count < SlaProfile::default().max_extensions {
                 // Over its community's organisations and over partners the street answers for the case.
@@ -229,8 +230,12 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         DomainEvent::CaseSuspended { cause_code, resume_at } => {
             let approved = decision.timeline.iter().find(|entry| entry.event == "CaseSuspended").unwrap();
+            assert_ne!(told_ref(approved), "", "C-3: the requester was not told in writing");
+            let kept = case.suspension.as_ref().map(|suspension| suspension.told_ref.as_str());
+            assert_eq!(kept, Some(told_ref(approved)), "C-3: the writing is kept");
             let by = approved.org.expect("C-3: somebody approved it");
-            let days = TimeDelta::days(i64::from(world.rules.suspension_causes[cause_code]));
+            let days = world.rules.suspension_causes.get(cause_code).expect("C-3: for a listed cause");
+            let days = TimeDelta::days(i64::from(*days));
             let until = resume_at.expect("C-3: it ends by itself");
             let asked = until - approved.at;
             assert!(TimeDelta::zero() < asked && asked <= days, "C-3: {asked} at a time for {cause_code}");
@@ -242,6 +247,14 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
                 let above = by == GOVERNMENT && before.lead_org != Some(by);
                 assert!(above, "C-3: beyond its days the level above approves");
             }
+        }
+        DomainEvent::CaseCompleted { task_id, .. } => {
+            // A partner that waits for others has said what it did before.
+            let shown = more_evidence(before, case, *task_id) || before.partner_is_done();
+            assert!(shown, "C-6: completed without evidence");
+        }
+        DomainEvent::TaskSubmitted { task_id, part: TaskPart::Assist, .. } => {
+            assert!(more_evidence(before, case, *task_id), "C-6: handed in without evidence");
         }
         DomainEvent::TaskObjected { org_id, task_id, .. } => {
             let task = before.task(*task_id).unwrap();
@@ -283,6 +296,9 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         DomainEvent::ArbitrationReviewRequested { reviewer_org_id, .. } => {
             assert_ne!(Some(*reviewer_org_id), case.complained_of, "C-7: whom it complains of reviews");
+            assert_ne!(Some(*reviewer_org_id), before.lead_org, "C-7: whoever asks for the review reviews");
+            let parties = &before.objection.as_ref().unwrap().parties;
+            assert!(!parties.contains(reviewer_org_id), "C-7: the reviewer belongs to no party");
         }
         DomainEvent::CaseVerified { .. } | DomainEvent::RatingJudged { .. } => {
             let found = decision.timeline.iter().find(|entry| entry.event == event.name()).unwrap();
@@ -320,6 +336,17 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         _ => {}
     }
+}
+
+/// Whether evidence came with a task.
+fn more_evidence(before: &Case, now: &Case, task: TaskId) -> bool {
+    let of_it = |case: &Case| case.evidence.iter().filter(|known| known.task_id == Some(task)).count();
+    of_it(now) > of_it(before)
+}
+
+/// The writing by which the requester was told, as people read of it.
+fn told_ref(entry: &TimelineEntry) -> &str {
+    entry.reason.as_ref().and_then(|reason| reason.args.get("told_ref")).map_or("", String::as_str)
 }
 
 /// Whether somebody answered, not the router by the list.
@@ -363,7 +390,8 @@ fn lowest_superior(world: &World, parties: &[OrgId], aside: Option<OrgId>) -> Or
         })
     };
     let shared = path(&parties[0]).iter().rev().filter(|unit| above(unit)).copied().collect::<Vec<_>>();
-    shared.iter().find_map(governs).unwrap_or(GOVERNMENT)
+    let apart = |org: &OrgId| !parties.contains(org) && aside != Some(*org);
+    shared.iter().find_map(governs).or(world.joint_body.filter(apart)).unwrap_or(GOVERNMENT)
 }
 
 fn sweep(world: &mut World, case: Case, checked: bool) -> Case {
@@ -392,6 +420,7 @@ fn live(world: &mut World, mut case: Case, history: &[Attempt], checked: bool) -
         }
         let untouched = case.clone();
         if let Ok(Some(decision)) = attempt(world, case, step) {
+            handlers_check_nothing(&signed, &untouched, &decision);
             if checked {
                 check(world, &untouched, &decision);
             }
@@ -411,6 +440,36 @@ fn signers_check_nothing(signed: &mut BTreeSet<OrgId>, case: &Case) {
     let judge = case.rating.as_ref().and_then(|rating| rating.judge);
     let mut checks = verifier.into_iter().chain(judge);
     assert!(checks.all(|org| !signed.contains(&org)), "C-4: {signed:?} signed: {verifier:?}, {judge:?}");
+}
+
+/// The steps by which somebody looks at what was done.
+const CHECKS: [&str; 4] = ["CaseVerified", "CaseReworkOrdered", "CallbackRecorded", "RatingJudged"];
+
+/// C-4: whoever acts in a check, whoever was asked to, had no part in what it is about, nor is complained of.
+fn handlers_check_nothing(signed: &BTreeSet<OrgId>, before: &Case, decision: &Decision) {
+    for entry in decision.timeline.iter().filter(|entry| CHECKS.contains(&entry.event.as_str())) {
+        // Nobody judges a rating that counts as valid because the case is opened again or taken out of another.
+        let by_itself = |reason: &Reason| matches!(reason.code.as_str(), "rating_stands" | "original_over");
+        let Some(org) = entry.org.filter(|_| !entry.reason.as_ref().is_some_and(by_itself)) else { continue };
+        assert!(!signed.contains(&org), "C-4: {org} signed before: {entry:?}");
+        assert_ne!(Some(org), before.complained_of, "C-4: whom it complains of: {entry:?}");
+        // Of a merged case it is about the other one: whoever only received this one had no part in that.
+        let handled: Vec<OrgId> = if before.state == CaseState::Merged {
+            before.acting_orgs().chain([LED_THE_OTHER]).collect()
+        } else {
+            before.handling_orgs()
+        };
+        assert!(!handled.contains(&org), "C-4: {org} handled it: {entry:?}");
+    }
+}
+
+/// Where the district's government is a party, nobody of the tree stands above them all.
+fn before_joint_body(world: &mut World) -> Case {
+    let case = in_state(world, CaseState::Objected);
+    let decision = case.clone().open_arbitration(&[GOVERNMENT], None, &world.official(GOVERNMENT)).unwrap();
+    check(world, &case, &decision);
+    assert_eq!(decision.case.objection.as_ref().unwrap().arbiter, Some(COURTS));
+    decision.case
 }
 
 pub(super) fn born(world: &mut World, history: &[Attempt]) -> Case {
@@ -449,6 +508,20 @@ proptest! {
         let mut world = World::of(TableParts { verifiers: vec![], fallback: None, ..parts() });
         (world.complained_of, world.found_out) = (of, later);
         let case = born(&mut world, &history);
+        live(&mut world, case, &history, true);
+    }
+
+    #[test]
+    fn histories_with_a_joint_body_keep_them_too(
+        history in attempts(), opened in any::<bool>(), later in subjects(),
+    ) {
+        let mut world = World::with_joint_body();
+        let case = if opened {
+            before_joint_body(&mut world)
+        } else {
+            in_state(&mut world, CaseState::Objected)
+        };
+        world.found_out = later;
         live(&mut world, case, &history, true);
     }
 
@@ -517,6 +590,7 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
         let mut world = match round % 8 {
             0 | 3 => World::without_verifier(),
             1 => World::of(nobody_competent()),
+            4 => World::with_joint_body(),
             _ => World::new(),
         };
         // Some begin where few histories get by themselves; what led there does not count.

@@ -234,6 +234,8 @@ pub struct World {
     pub complained_of: Option<OrgId>,
     /// Of whom it turns out later, by triage or a merger, that it is complained of.
     pub found_out: Option<OrgId>,
+    /// Rules where nobody of the tree stands apart.
+    pub joint_body: Option<OrgId>,
     drawn: u64,
 }
 
@@ -247,10 +249,17 @@ impl World {
         Self::of(TableParts { verifiers: vec![], ..parts() })
     }
 
+    /// Where the level above all the others is a party itself, a department that is none rules.
+    pub fn with_joint_body() -> Self {
+        Self::of(TableParts { joint_body: Some(COURTS), ..parts() })
+    }
+
     pub fn of(parts: TableParts) -> Self {
+        let joint_body = parts.joint_body;
         let routes = RoutingTable::new(parts);
         let now = at("2026-06-08T09:00:00");
-        Self { rules: Rules::default(), routes, now, complained_of: None, found_out: None, drawn: 0 }
+        let rules = Rules::default();
+        Self { rules, routes, now, complained_of: None, found_out: None, joint_body, drawn: 0 }
     }
 
     pub fn wait(&mut self, time: TimeDelta) -> &mut Self {
