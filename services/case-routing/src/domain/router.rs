@@ -409,6 +409,13 @@ impl RoutingTable {
         }
     }
 
+    /// The organisations that entries for the item name on the way from the place to the root.
+    pub(super) fn named_by_entries(&self, query: &RouteQuery<'_>) -> Vec<OrgId> {
+        let list = &**self.list_at(query.place, query.at);
+        let Some(index) = query.item.and_then(|item| list.item(&item.code)) else { return Vec::new() };
+        self.concerned(list, index, query.place, query.at).map(|(_, _, org)| org.id).collect()
+    }
+
     /// The entries for an item that name an organisation on the path, deepest first.
     fn concerned<'t>(
         &'t self,
