@@ -71,7 +71,7 @@ impl RoutingInputs {
             None => routes,
         };
         let item = self.item.as_ref().and_then(|(code, version)| routes.item_version(code, *version));
-        let outcome = routes.route(&RouteQuery {
+        let query = RouteQuery {
             item: item.map(AsRef::as_ref),
             place: &self.place,
             urgency: self.urgency,
@@ -84,7 +84,11 @@ impl RoutingInputs {
             facts: Facts::unknown(),
             kept: self.circumstances.as_ref(),
             at: self.at,
-        });
+        };
+        let outcome = match &self.seats {
+            Some(_) => routes.route(&query),
+            None => routes.route_as_before_seats(&query),
+        };
         match self.threshold {
             Some(threshold) => outcome.held_to(threshold),
             None => outcome,

@@ -141,9 +141,17 @@ impl RoutingTable {
     /// Decides where a case goes. Steps 1, 3–7 of domain.md §2.2.3; duplicates (step 2) are a human's.
     #[must_use]
     pub fn route(&self, query: &RouteQuery<'_>) -> RoutingOutcome {
+        self.decide(query, Judge::new(self, query))
+    }
+
+    /// The same as releases decided that kept no seats: they offered a case also to a partner on the negative list.
+    pub(super) fn route_as_before_seats(&self, query: &RouteQuery<'_>) -> RoutingOutcome {
+        self.decide(query, Judge::as_before_seats(self, query))
+    }
+
+    fn decide(&self, query: &RouteQuery<'_>, judge: Judge<'_>) -> RoutingOutcome {
         let list = &**self.list_at(query.place, query.at);
         let mut outcome = RoutingOutcome::of(RoutingKind::Dispatched, list, query.at);
-        let judge = Judge::new(self, query);
         if let Some(line) = query.item.and_then(|item| item.emergency_line.as_ref()) {
             outcome.kind = RoutingKind::HandedOff;
             outcome.reasons.push(Reason::new("emergency_line").with("line", line));
@@ -156,7 +164,7 @@ impl RoutingTable {
             outcome.channel_code = Some(channel.clone());
             return outcome;
         }
-        self.choose_partner(query, &mut outcome);
+        self.choose_partner(list, query, &judge, &mut outcome);
         if outcome.partner.is_none() {
             self.choose_lead(list, query, &judge, &mut outcome);
             self.choose_assists(list, query, &judge, &mut outcome);
@@ -165,8 +173,14 @@ impl RoutingTable {
         outcome
     }
 
-    /// Step 3: the next partner of the item's S→M→G chain.
-    fn choose_partner(&self, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
+    /// Step 3: the next partner of the item's S→M→G chain. Who takes an offer up leads, so nobody is asked whom the lists bar from it.
+    fn choose_partner(
+        &self,
+        list: &EntryList,
+        query: &RouteQuery<'_>,
+        judge: &Judge<'_>,
+        outcome: &mut RoutingOutcome,
+    ) {
         let Some(item) = query.item.filter(|item| item.self_solvable) else { return };
         if query.urgency == Urgency::Emergency {
             return outcome.reasons.push(Reason::new("emergency_no_offer"));
@@ -174,6 +188,7 @@ impl RoutingTable {
         if !query.may_offer {
             return outcome.reasons.push(Reason::new("requester_prefers_public_service"));
         }
+        let index = list.item(&item.code).filter(|_| !judge.as_before_seats);
         for step in &item.society_chain {
             let asked = |org: &&OrgNode| match step {
                 PartnerRule::Kind(kind) => org.kind == *kind,
@@ -189,6 +204,8 @@ impl RoutingTable {
                         Some("excluded")
                     } else if query.complained_of == Some(org.id) {
                         Some("recused")
+                    } else if index.is_some_and(|index| Self::is_negative(list, index, org, judge)) {
+                        Some("negative_list")
                     } else {
                         partner.is_none().then_some("not_a_partner")
                     };

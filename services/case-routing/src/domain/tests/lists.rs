@@ -230,6 +230,19 @@ fn a_decision_of_a_street_that_was_merged_comes_out_the_same() {
 }
 
 #[test]
+fn a_partner_on_the_negative_list_was_asked_before_decisions_kept_seats_and_is_in_their_replay() {
+    let mut world = World::new();
+    let mut decided = world.dispatched("shopping_help").routing.last().unwrap().clone();
+    assert_eq!((decided.kind, decided.lead), (RoutingKind::Offered, Some(GROUP)));
+    let mut barred = parts();
+    barred.entries.push(entry("r-no", "shopping_help", GROUP, ListPart::Negative));
+    let barred = RoutingTable::new(barred);
+    assert!(matches!(decided.replay(&barred), Replay::Differs(_)));
+    decided.inputs.as_mut().unwrap().seats = None;
+    assert_eq!(decided.replay(&barred), Replay::Identical);
+}
+
+#[test]
 fn a_window_of_another_street_that_was_merged_leads_in_the_replay_as_it_did() {
     let id = |n: u128| Uuid::from_u128(0x3000 + n);
     let (street, community, next) = (UnitId(id(1)), UnitId(id(2)), UnitId(id(3)));

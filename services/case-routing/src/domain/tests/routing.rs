@@ -267,6 +267,19 @@ fn society_is_asked_in_the_order_of_the_chain_and_never_without_consent() {
 }
 
 #[test]
+fn a_partner_on_the_negative_list_is_not_asked() {
+    let mut listed = parts();
+    listed.entries.push(entry("r-no", "shopping_help", GROUP, ListPart::Negative));
+    let world = World::of(listed);
+    let outcome = world.routes.route(&query(&world, "shopping_help", &PLACE));
+    assert_eq!(outcome.partner.as_ref().map(|partner| partner.org), Some(TEAM));
+    assert_eq!(rejected(&outcome, GROUP), ["negative_list"]);
+    let item = world.routes.item("shopping_help", world.now).unwrap();
+    let by_hand = world.routes.bars_lead(item, GROUP, &PLACE, None, world.now);
+    assert_eq!(by_hand, Some("negative_list"), "as by hand");
+}
+
+#[test]
 fn a_partner_that_the_lists_name_to_lead_is_not_sent_the_case() {
     let mut listed = parts();
     listed.entries.push(entry("r-team", "street_light", TEAM, ListPart::Lead));
@@ -420,6 +433,9 @@ proptest! {
             prop_assert!(!listed(lead.org, ListPart::Negative));
             let low = kind.is_community_level() || kind == OrgKind::StreetOffice;
             prop_assert!(!(department_item && low), "nothing was transferred");
+        }
+        if let Some(partner) = &outcome.partner {
+            prop_assert!(!listed(partner.org, ListPart::Negative), "who takes it up leads");
         }
         let no_last_resort = excluded.contains(&GOVERNMENT) || listed(GOVERNMENT, ListPart::Negative);
         prop_assert!(outcome.lead.is_some() || outcome.partner.is_some() || no_last_resort);
