@@ -198,6 +198,30 @@ fn a_decision_comes_out_the_same_from_what_it_was_made_from() {
     }
 }
 
+/// A matter of unclear lines that an organisation received.
+fn unclear(routes: &RoutingTable, first_receiver: OrgId, at: Timestamp) -> RouteQuery<'_> {
+    RouteQuery {
+        item: routes.item("tangled_cables", at).map(AsRef::as_ref),
+        place: &HERE,
+        urgency: Urgency::Normal,
+        first_receiver,
+        complained_of: None,
+        excluded: &[],
+        may_offer: false,
+        tried: &[],
+        facts: Facts::unknown(),
+        kept: None,
+        at,
+    }
+}
+
+/// What is kept of the answer.
+fn decided(routes: &RoutingTable, query: &RouteQuery<'_>) -> RoutingDecision {
+    let mut outcome = routes.route(query);
+    outcome.inputs = Some(Box::new(RoutingInputs::of(query, &outcome, routes)));
+    RoutingDecision::of(&outcome, DecisionId(Uuid::nil()), false, query.at)
+}
+
 #[test]
 fn a_decision_of_a_street_that_was_merged_comes_out_the_same() {
     // The courts help where the street calls them, and nobody else may.
@@ -243,6 +267,21 @@ fn a_partner_on_the_negative_list_was_asked_before_decisions_kept_seats_and_is_i
 }
 
 #[test]
+fn that_a_last_resort_stepped_aside_was_not_told_before_decisions_kept_seats_nor_is_in_their_replay() {
+    let world = World::new();
+    let asked = RouteQuery { complained_of: Some(GOVERNMENT), ..unclear(&world.routes, STATION, world.now) };
+    let asked = RouteQuery { excluded: &[STREET_OFFICE], ..asked };
+    let mut decision = decided(&world.routes, &asked);
+    let told: Vec<_> = decision.candidates.iter().map(|candidate| candidate.org).collect();
+    assert_eq!((decision.lead, &told[..]), (None, &[STATION, STREET_OFFICE, GOVERNMENT][..]));
+    assert_eq!(decision.replay(&world.routes), Replay::Identical);
+    decision.inputs.as_mut().unwrap().seats = None;
+    assert!(matches!(decision.replay(&world.routes), Replay::Differs(_)));
+    decision.candidates.truncate(1);
+    assert_eq!(decision.replay(&world.routes), Replay::Identical);
+}
+
+#[test]
 fn a_window_of_another_street_that_was_merged_leads_in_the_replay_as_it_did() {
     let id = |n: u128| Uuid::from_u128(0x3000 + n);
     let (street, community, next) = (UnitId(id(1)), UnitId(id(2)), UnitId(id(3)));
@@ -264,22 +303,7 @@ fn a_window_of_another_street_that_was_merged_leads_in_the_replay_as_it_did() {
         RoutingTable::new(parts)
     };
     let (before, after, now) = (table(street), table(next), World::new().now);
-    let query = RouteQuery {
-        item: before.item("tangled_cables", now).map(AsRef::as_ref),
-        place: &HERE,
-        urgency: Urgency::Normal,
-        first_receiver: station,
-        complained_of: None,
-        excluded: &[],
-        may_offer: false,
-        tried: &[],
-        facts: Facts::unknown(),
-        kept: None,
-        at: now,
-    };
-    let mut outcome = before.route(&query);
-    outcome.inputs = Some(Box::new(RoutingInputs::of(&query, &outcome, &before)));
-    let decision = RoutingDecision::of(&outcome, DecisionId(id(6)), false, now);
+    let decision = decided(&before, &unclear(&before, station, now));
     assert_eq!((decision.lead, decision.sender), (Some(station), Some(office)));
     assert_eq!(decision.replay(&after), Replay::Identical);
 }

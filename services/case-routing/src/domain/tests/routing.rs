@@ -250,6 +250,40 @@ fn what_the_lists_bar_does_not_lead_as_first_receiver_or_last_resort_either() {
 }
 
 #[test]
+fn who_does_not_lead_as_first_receiver_above_it_or_as_last_resort_is_told_with_the_reason() {
+    let on_duty = || {
+        let mut changed = parts();
+        changed.entries.push(entry("r-duty", "tangled_cables", STATION, ListPart::StatutoryDuty));
+        changed
+    };
+    let world = World::of(on_duty());
+    let asked = query(&world, "tangled_cables", &PLACE);
+    let told = |world: &World, query: &RouteQuery<'_>, org| {
+        let outcome = world.routes.route(query);
+        let why: Vec<String> = rejected(&outcome, org).into_iter().map(str::to_owned).collect();
+        (outcome.lead.map(|lead| lead.org), why)
+    };
+    let why = |why: &str| vec![why.to_owned()];
+    let complained = RouteQuery { complained_of: Some(STATION), ..asked.clone() };
+    assert_eq!(told(&world, &complained, STATION), (Some(GOVERNMENT), why("recused")));
+    let declined = RouteQuery { excluded: &[STATION], ..asked.clone() };
+    assert_eq!(told(&world, &declined, STATION), (Some(GOVERNMENT), why("excluded")));
+    let mut alone = on_duty();
+    alone.edges.retain(|edge| edge.to != STATION);
+    assert_eq!(told(&World::of(alone), &asked, STATION), (Some(GOVERNMENT), why("no_authority_edge")));
+    let mut ended = on_duty();
+    let station = ended.orgs.iter_mut().find(|org| org.id == STATION).unwrap();
+    station.valid_to = Some(at("2026-01-01T00:00:00"));
+    assert_eq!(told(&World::of(ended), &asked, STATION), (Some(GOVERNMENT), why("org_not_active")));
+
+    let above = World::new();
+    let declined = RouteQuery { excluded: &[STREET_OFFICE], ..query(&above, "tangled_cables", &PLACE) };
+    assert_eq!(told(&above, &declined, STREET_OFFICE), (Some(GOVERNMENT), why("excluded")));
+    let complained = RouteQuery { complained_of: Some(GOVERNMENT), ..query(&above, "nobodys", &PLACE) };
+    assert_eq!(told(&above, &complained, GOVERNMENT), (None, why("recused")));
+}
+
+#[test]
 fn society_is_asked_in_the_order_of_the_chain_and_never_without_consent() {
     let world = World::new();
     let partner = |tried: &[OrgId]| {
