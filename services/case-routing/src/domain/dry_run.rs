@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::case::Case;
-use super::codes::RoutingKind;
+use super::codes::{RoutingKind, UnitKind};
 use super::event::Timestamp;
 use super::ids::{CaseId, OrgId, UnitId};
 use super::router::{RouteQuery, RoutingOutcome};
@@ -44,11 +44,12 @@ pub struct DryRun {
 
 impl DryRun {
     /// Routes a case as it was first asked about, by what both tables say at one instant. Conditions are judged by when the case
-    /// was sent, else came in: whether that was in working time has nothing to do with when this is tried.
+    /// was sent, else came in: whether that was in working time has nothing to do with when this is tried. A finished case keeps the
+    /// place where it lay; who is there now sits where that went on.
     pub fn add(&mut self, case: &Case, before: &RoutingTable, after: &RoutingTable, at: Timestamp) {
         let asked_at = case.dispatched_at.unwrap_or(case.registered_at);
         let routed = |table: &RoutingTable| {
-            let query = case.route_query(table, at);
+            let query = RouteQuery { place: table.path_now(&case.place), ..case.route_query(table, at) };
             let known = table.circumstances(query.place, query.urgency, query.facts, asked_at);
             // What came later in its life — refusals, objections, society's turn — is no fact of the matter.
             table.route(&RouteQuery {
@@ -72,7 +73,8 @@ impl DryRun {
         }
         let item = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
         let kinds = (old.kind, new.kind);
-        let shift = Shift { street: case.place.street, item, from, to, kinds, assists };
+        let street = after.on_path(after.path_now(&case.place), UnitKind::Street).or(case.place.street);
+        let shift = Shift { street, item, from, to, kinds, assists };
         *self.shifts.entry(shift).or_default() += 1;
         self.lost_lead += u32::from(from.is_some() && to.is_none());
         let fallback = |outcome: &RoutingOutcome| outcome.kind == RoutingKind::Fallback;

@@ -18,12 +18,18 @@ use super::table::RoutingTable;
 pub(super) struct Judge<'a> {
     table: &'a RoutingTable,
     pub query: &'a RouteQuery<'a>,
+    /// Judges as releases did that kept no seats with a decision, so that theirs come out the same.
+    pub as_before_seats: bool,
     found: OnceCell<Circumstances>,
 }
 
 impl<'a> Judge<'a> {
     pub const fn new(table: &'a RoutingTable, query: &'a RouteQuery<'a>) -> Self {
-        Self { table, query, found: OnceCell::new() }
+        Self { table, query, as_before_seats: false, found: OnceCell::new() }
+    }
+
+    pub fn as_before_seats(table: &'a RoutingTable, query: &'a RouteQuery<'a>) -> Self {
+        Self { as_before_seats: true, ..Self::new(table, query) }
     }
 
     /// What conditions were judged by, if there were any.

@@ -80,6 +80,11 @@ impl EntryList {
         Self { cited, entries, index }
     }
 
+    /// The same entries, placed as organisations sit otherwise.
+    pub(super) fn placed(&self, unit_of: impl Fn(OrgId) -> Option<UnitId>) -> Self {
+        Self::new(self.cited.clone(), self.entries.clone(), unit_of)
+    }
+
     /// The name that decisions of an instant cite.
     #[must_use]
     pub fn cited(&self, at: Timestamp) -> &Arc<str> {

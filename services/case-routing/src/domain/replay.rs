@@ -10,6 +10,7 @@ use super::ids::{DecisionId, OrgId, UnitId};
 use super::instant;
 use super::reason::Reason;
 use super::router::{RouteQuery, RoutingOutcome};
+use super::seats::Seats;
 use super::table::{Load, RoutingTable};
 
 /// All that a routing decision depends on, except what versions name: the list, the item, the topology.
@@ -35,6 +36,9 @@ pub struct RoutingInputs {
     pub threshold: Option<u8>,
     /// Version of the units, organisations and edges.
     pub topology: i64,
+    /// Where the organisations sat that were looked at; unset in decisions of earlier releases, which did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats: Option<Seats>,
 }
 
 impl RoutingInputs {
@@ -55,14 +59,19 @@ impl RoutingInputs {
             load: outcome.loads.clone(),
             threshold: None,
             topology: routes.topology_version(),
+            seats: Some(Seats::of(query, outcome, routes)),
         }
     }
 
     fn ask(&self, routes: &RoutingTable) -> RoutingOutcome {
         let load: Load = self.load.iter().copied().collect();
         let routes = routes.with_load(load.into());
+        let routes = match &self.seats {
+            Some(seats) => routes.seated(seats, &self.place, self.at),
+            None => routes,
+        };
         let item = self.item.as_ref().and_then(|(code, version)| routes.item_version(code, *version));
-        let outcome = routes.route(&RouteQuery {
+        let query = RouteQuery {
             item: item.map(AsRef::as_ref),
             place: &self.place,
             urgency: self.urgency,
@@ -75,7 +84,11 @@ impl RoutingInputs {
             facts: Facts::unknown(),
             kept: self.circumstances.as_ref(),
             at: self.at,
-        });
+        };
+        let outcome = match &self.seats {
+            Some(_) => routes.route(&query),
+            None => routes.route_as_before_seats(&query),
+        };
         match self.threshold {
             Some(threshold) => outcome.held_to(threshold),
             None => outcome,

@@ -141,9 +141,18 @@ impl RoutingTable {
     /// Decides where a case goes. Steps 1, 3–7 of domain.md §2.2.3; duplicates (step 2) are a human's.
     #[must_use]
     pub fn route(&self, query: &RouteQuery<'_>) -> RoutingOutcome {
+        self.decide(query, Judge::new(self, query))
+    }
+
+    /// The same as releases decided that kept no seats: they offered a case also to a partner on the negative list, and of whoever
+    /// does not lead without an entry they told only what the lists bar.
+    pub(super) fn route_as_before_seats(&self, query: &RouteQuery<'_>) -> RoutingOutcome {
+        self.decide(query, Judge::as_before_seats(self, query))
+    }
+
+    fn decide(&self, query: &RouteQuery<'_>, judge: Judge<'_>) -> RoutingOutcome {
         let list = &**self.list_at(query.place, query.at);
         let mut outcome = RoutingOutcome::of(RoutingKind::Dispatched, list, query.at);
-        let judge = Judge::new(self, query);
         if let Some(line) = query.item.and_then(|item| item.emergency_line.as_ref()) {
             outcome.kind = RoutingKind::HandedOff;
             outcome.reasons.push(Reason::new("emergency_line").with("line", line));
@@ -156,7 +165,7 @@ impl RoutingTable {
             outcome.channel_code = Some(channel.clone());
             return outcome;
         }
-        self.choose_partner(query, &mut outcome);
+        self.choose_partner(list, query, &judge, &mut outcome);
         if outcome.partner.is_none() {
             self.choose_lead(list, query, &judge, &mut outcome);
             self.choose_assists(list, query, &judge, &mut outcome);
@@ -165,8 +174,14 @@ impl RoutingTable {
         outcome
     }
 
-    /// Step 3: the next partner of the item's S→M→G chain.
-    fn choose_partner(&self, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
+    /// Step 3: the next partner of the item's S→M→G chain. Who takes an offer up leads, so nobody is asked whom the lists bar from it.
+    fn choose_partner(
+        &self,
+        list: &EntryList,
+        query: &RouteQuery<'_>,
+        judge: &Judge<'_>,
+        outcome: &mut RoutingOutcome,
+    ) {
         let Some(item) = query.item.filter(|item| item.self_solvable) else { return };
         if query.urgency == Urgency::Emergency {
             return outcome.reasons.push(Reason::new("emergency_no_offer"));
@@ -174,6 +189,7 @@ impl RoutingTable {
         if !query.may_offer {
             return outcome.reasons.push(Reason::new("requester_prefers_public_service"));
         }
+        let index = list.item(&item.code).filter(|_| !judge.as_before_seats);
         for step in &item.society_chain {
             let asked = |org: &&OrgNode| match step {
                 PartnerRule::Kind(kind) => org.kind == *kind,
@@ -189,6 +205,8 @@ impl RoutingTable {
                         Some("excluded")
                     } else if query.complained_of == Some(org.id) {
                         Some("recused")
+                    } else if index.is_some_and(|index| Self::is_negative(list, index, org, judge)) {
+                        Some("negative_list")
                     } else {
                         partner.is_none().then_some("not_a_partner")
                     };
@@ -292,7 +310,7 @@ impl RoutingTable {
     }
 
     /// Step 6: the first receiver where lines are unclear, or who leads it where the lists bar it; else the district, which
-    /// takes what nobody takes. What step 5 bars does not lead here either.
+    /// takes what nobody takes. What step 5 bars does not lead here either, and whoever does not is told with the reason.
     fn lead_without_entry(
         &self,
         list: &EntryList,
@@ -302,18 +320,7 @@ impl RoutingTable {
     ) {
         let line = query.item.and_then(ServiceItem::line);
         let unclear = query.item.is_some_and(|item| item.lead_line_unclear);
-        let reachable = |id: OrgId| {
-            let org = self.org(id).filter(|org| org.in_force(query.at))?;
-            let barred = query.complained_of == Some(id) || query.excluded.contains(&id);
-            let (sender, mode) = self.sender_to(id, query.place, line, query.at).filter(|_| !barred)?;
-            Some(choice(org, sender, mode, true, None)).filter(|choice| !choice.is_invited())
-        };
-        let bar = |id: OrgId| {
-            let (item, org) = (query.item?, self.org(id)?);
-            Self::bar(list, item, org, query.at, |entry| judge.applies(entry))
-        };
-        let bar_told = |id: OrgId, outcome: &mut RoutingOutcome| {
-            let Some(why) = bar(id) else { return false };
+        let tell = |id: OrgId, why: &str, outcome: &mut RoutingOutcome| {
             let told = |known: &Candidate| {
                 known.org == id && known.rejected_because.as_ref().is_some_and(|reason| reason.code == why)
             };
@@ -322,7 +329,26 @@ impl RoutingTable {
                 let rejected_because = Some(Reason::new(why));
                 outcome.candidates.push(Candidate { org: id, unit, rule_id: None, rejected_because });
             }
-            true
+        };
+        let reachable = |id: OrgId, outcome: &mut RoutingOutcome| match self.without_entry(id, query) {
+            Ok(choice) => Some(choice),
+            Err(why) => {
+                if !judge.as_before_seats {
+                    tell(id, why, outcome);
+                }
+                None
+            }
+        };
+        let bar = |id: OrgId| {
+            let (item, org) = (query.item?, self.org(id)?);
+            Self::bar(list, item, org, query.at, |entry| judge.applies(entry))
+        };
+        let bar_told = |id: OrgId, outcome: &mut RoutingOutcome| {
+            let why = bar(id);
+            if let Some(why) = why {
+                tell(id, why, outcome);
+            }
+            why.is_some()
         };
         let administration = |id: &OrgId| self.org(*id).is_some_and(|org| !org.kind.is_society());
         let receiver = Some(query.first_receiver).filter(|_| unclear).filter(administration);
@@ -331,17 +357,18 @@ impl RoutingTable {
             if bar_told(receiver, outcome) {
                 let above = self.leaders_of(receiver, line, query.at);
                 let mut above = above.into_iter().filter(|id| self.fixed.fallback != Some(*id));
-                let above = above.find_map(|id| reachable(id).filter(|_| !bar_told(id, outcome)));
+                let above = above.find_map(|id| reachable(id, outcome).filter(|_| !bar_told(id, outcome)));
                 found = above.map(|lead| (lead, "above_first_receiver_leads"));
             } else {
-                found = reachable(receiver).map(|lead| (lead, "first_receiver_leads"));
+                found = reachable(receiver, outcome).map(|lead| (lead, "first_receiver_leads"));
             }
         }
         let (lead, code, confidence) = match found {
             Some((lead, code)) => (Some(lead), code, BY_FIRST_RECEIVER),
             None => {
                 outcome.kind = RoutingKind::Fallback;
-                let fallback = self.fixed.fallback.filter(|id| !bar_told(*id, outcome)).and_then(reachable);
+                let fallback = self.fixed.fallback.filter(|id| !bar_told(*id, outcome));
+                let fallback = fallback.and_then(|id| reachable(id, outcome));
                 let code = if fallback.is_some() { "district_fallback" } else { "nobody_may_lead" };
                 (fallback, code, BY_FALLBACK)
             }
@@ -357,6 +384,22 @@ impl RoutingTable {
             });
             self.take_lead(lead, outcome);
         }
+    }
+
+    /// An organisation that no entry names, as lead; else why it cannot be.
+    fn without_entry(&self, id: OrgId, query: &RouteQuery<'_>) -> Result<Choice, &'static str> {
+        let org = self.org(id).filter(|org| org.in_force(query.at)).ok_or("org_not_active")?;
+        if query.complained_of == Some(id) {
+            return Err("recused");
+        }
+        if query.excluded.contains(&id) {
+            return Err("excluded");
+        }
+        let line = query.item.and_then(ServiceItem::line);
+        let sender = self.sender_to(id, query.place, line, query.at);
+        let (sender, mode) = sender.ok_or("no_authority_edge")?;
+        let choice = choice(org, sender, mode, true, None);
+        if choice.is_invited() { Err("only_by_offer") } else { Ok(choice) }
     }
 
     fn take_lead(&self, lead: Choice, outcome: &mut RoutingOutcome) {
@@ -407,6 +450,13 @@ impl RoutingTable {
         if !outcome.assists.is_empty() {
             outcome.reasons.push(Reason::new("assists_by_list").with("count", outcome.assists.len()));
         }
+    }
+
+    /// The organisations that entries for the item name on the way from the place to the root.
+    pub(super) fn named_by_entries(&self, query: &RouteQuery<'_>) -> Vec<OrgId> {
+        let list = &**self.list_at(query.place, query.at);
+        let Some(index) = query.item.and_then(|item| list.item(&item.code)) else { return Vec::new() };
+        self.concerned(list, index, query.place, query.at).map(|(_, _, org)| org.id).collect()
     }
 
     /// The entries for an item that name an organisation on the path, deepest first.

@@ -15,6 +15,7 @@ use super::hours::Hours;
 use super::ids::{OrgId, UnitId};
 use super::item::{ResponsibilityEntry, ServiceItem};
 use super::lists::{EntryList, Schedule};
+use super::seats::Seats;
 
 /// A unit with its path root → leaf, itself included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +99,7 @@ pub struct RoutingTable {
 }
 
 /// What changes only with the catalogue and the topology.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Fixed {
     topology_version: i64,
     /// The versions of each item in the order in which they come into force, and every version by code and number.
@@ -120,11 +121,7 @@ impl RoutingTable {
     #[must_use]
     pub fn new(parts: TableParts) -> Self {
         let orgs: FxHashMap<OrgId, OrgNode> = parts.orgs.into_iter().map(|org| (org.id, org)).collect();
-        let mut by_unit: FxHashMap<UnitId, Vec<OrgId>> = FxHashMap::default();
-        for org in orgs.values() {
-            by_unit.entry(org.unit).or_default().push(org.id);
-        }
-        by_unit.values_mut().for_each(|orgs| orgs.sort_unstable());
+        let by_unit = by_unit(&orgs);
         let mut items: FxHashMap<String, Vec<Arc<ServiceItem>>> = FxHashMap::default();
         let mut versions = FxHashMap::default();
         for item in parts.items {
@@ -177,6 +174,36 @@ impl RoutingTable {
     #[must_use]
     pub fn with_schedule(&self, schedule: Schedule) -> Self {
         Self { lists: Arc::new(schedule.going_on(|unit| self.open_at(unit))), ..self.clone() }
+    }
+
+    /// The same table as organisations sat, and their units lay, when a decision about a place was made. Nothing is copied where
+    /// all of that is still so.
+    #[must_use]
+    pub(super) fn seated(&self, seats: &Seats, place: &[UnitId], at: Timestamp) -> Self {
+        // The place tells where the units above it lay, unless another path was kept.
+        let above = (1..=place.len()).map(|depth| &place[..depth]);
+        let paths: Vec<&[UnitId]> = above.chain(seats.paths.iter().map(Vec::as_slice)).collect();
+        let known = |path: &[UnitId]| path.last().and_then(|unit| self.unit(*unit));
+        let as_it_lay = paths.iter().all(|&path| known(path).is_none_or(|unit| *unit.path == *path));
+        let mut sat = seats.each();
+        if as_it_lay && sat.all(|(unit, org)| self.org(org).is_none_or(|known| known.unit == unit)) {
+            return self.clone();
+        }
+        let mut fixed = Fixed::clone(&self.fixed);
+        for path in paths {
+            if let Some(unit) = path.last().and_then(|id| fixed.units.get_mut(id)) {
+                unit.path = Arc::from(path);
+            }
+        }
+        for (unit, id) in seats.each() {
+            if let Some(org) = fixed.orgs.get_mut(&id) {
+                org.unit = unit;
+            }
+        }
+        fixed.by_unit = by_unit(&fixed.orgs);
+        let list = self.list_at(place, at).placed(|org| fixed.orgs.get(&org).map(|org| org.unit));
+        let seated = Self { fixed: Arc::new(fixed), ..self.clone() };
+        seated.under(Arc::new(list))
     }
 
     /// The same table with other loads.
@@ -362,6 +389,21 @@ impl RoutingTable {
         nearest(own).or_else(|| nearest(place))
     }
 
+    /// Whoever may send something to an organisation: holds an edge to it, and sits on its own path or on that of the place.
+    pub(super) fn senders<'t>(
+        &'t self,
+        receiver: &OrgNode,
+        place: &'t [UnitId],
+        line: Option<&'t str>,
+        at: Timestamp,
+    ) -> impl Iterator<Item = &'t OrgNode> {
+        let own = self.unit(receiver.unit).map_or(&[][..], |unit| &unit.path);
+        let edges = self.fixed.edges_to.get(&receiver.id).map_or(&[][..], Vec::as_slice);
+        let carrying = edges.iter().filter(move |edge| edge.carries(line, at));
+        let known = carrying.filter_map(move |edge| self.org(edge.from));
+        known.filter(move |org| own.contains(&org.unit) || place.contains(&org.unit))
+    }
+
     /// Who decides over an objection against an order that an organisation gave itself: whoever received the case first, else
     /// the joint body, else the lowest superior; never the organisation itself.
     #[must_use]
@@ -410,4 +452,14 @@ impl RoutingTable {
         let apart = |id: &OrgId| !barred(id) && self.org(*id).is_some_and(|org| org.in_force(at));
         superior.or(self.fixed.joint_body.filter(apart)).or(self.fixed.fallback.filter(apart))
     }
+}
+
+/// The organisations of each unit, in a fixed order.
+fn by_unit(orgs: &FxHashMap<OrgId, OrgNode>) -> FxHashMap<UnitId, Vec<OrgId>> {
+    let mut by_unit: FxHashMap<UnitId, Vec<OrgId>> = FxHashMap::default();
+    for org in orgs.values() {
+        by_unit.entry(org.unit).or_default().push(org.id);
+    }
+    by_unit.values_mut().for_each(|orgs| orgs.sort_unstable());
+    by_unit
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{convert, desk::Desk, parse};
 use crate::{
+    atlas::World,
     codes,
     domain::{
         Act, Case, Channel, Chooser, DecisionId, Facts, ManualRoute, OrgId, Origin, RouteChoice, RouteQuery,
@@ -140,12 +141,13 @@ pub async fn explain(
     if subject.is_some_and(|org| world.routes.org(org).is_none()) {
         return Err(Error::invalid("subject_org_id", "no such organisation"));
     }
-    let receiver = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
+    let receiver = own_window(&world, caller, at).or_else(|| world.routes.window_above(&place, at));
     let query = RouteQuery {
         item: Some(item.as_ref()),
         place: &place,
         urgency: urgency.unwrap_or(Urgency::Normal).max(item.urgency),
-        first_receiver: OrgId(receiver.unwrap_or_default()),
+        // Where nobody receives requests, nobody leads for having received one.
+        first_receiver: receiver.unwrap_or(OrgId(Uuid::nil())),
         complained_of: subject,
         excluded: &[],
         may_offer: request.agrees_to_society,
@@ -167,6 +169,18 @@ pub async fn explain(
     let decision = RoutingDecision::of(&outcome, DecisionId(Uuid::nil()), false, at);
     // Nothing was decided, so there is no id.
     Ok(pb::RoutingDecision { decision_id: String::new(), ..convert::decision(&decision) })
+}
+
+/// The window at which the caller works: what is brought there it receives itself, wherever that lies. Whoever else asks, asks as a
+/// resident comes, whose request the nearest window receives.
+fn own_window(world: &World, caller: &Caller, at: Timestamp) -> Option<OrgId> {
+    let works = |org: &OrgId| {
+        [Role::ServiceWorker, Role::StationHead].iter().any(|role| holds(caller, *role, Some(*org)))
+    };
+    let known = |org: &OrgId| world.routes.org(*org).is_some_and(|org| org.in_force(at));
+    let session = caller.org_id.map(OrgId);
+    let own = session.into_iter().chain(reach::part_orgs(caller).into_iter().map(OrgId));
+    own.filter(works).find(known)
 }
 
 /// Where a unit was at an instant, root → leaf: before it was merged in itself, so that the list of its own street is found. Of a unit

@@ -483,3 +483,67 @@ async fn a_case_of_a_new_item_goes_by_conditions_and_through_its_stages() {
     assert_eq!(done.state(), pb::CaseState::Verifying);
     d.service.stop().await;
 }
+
+/// Whoever asks, but at another window: there it is received.
+#[tokio::test]
+async fn a_matter_of_unclear_lines_is_explained_as_it_goes_from_the_nearest_window() {
+    const UNCLEAR: &str = "CJ-0101";
+    let d = District::start().await;
+    let mut desk = Desk::of(&d);
+    let file = format!("item_code,department_item,lead_line_unclear\n{UNCLEAR},no,yes\n");
+    let drafted = desk.import(file).await.unwrap();
+    assert!(drafted.problems.is_empty(), "{:?}", drafted.problems);
+    desk.activate(drafted.version.unwrap().catalogue_version, "").await.unwrap();
+    let explained = async |persona: &Persona| {
+        let request = pb::ExplainRouteRequest {
+            item_code: UNCLEAR.into(),
+            unit_id: d.community.to_string(),
+            ..Default::default()
+        };
+        let mut intake = IntakeServiceClient::new(d.service.call_as(persona));
+        intake.explain_route(request).await.unwrap().into_inner().decision.unwrap()
+    };
+    let district = Persona::new(Role::DistrictDispatcher, d.district);
+    let people = [district.clone().org(d.gov), district, d.window()];
+    let mut told = Vec::new();
+    for persona in &people {
+        told.push(explained(persona).await);
+    }
+
+    let resident = Persona::resident(d.district);
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "请帮忙".into(),
+        place_unit_id: d.community.to_string(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    let case = d.cases(&resident).register_case(register).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(case.first_receiver_org_id, d.station.to_string());
+    let mut intake = IntakeServiceClient::new(d.service.call_as(&d.window()));
+    let case_id = case.case_id;
+    let accept =
+        pb::AcceptCaseRequest { case_id: case_id.clone(), request_id: request_id(), ..Default::default() };
+    intake.accept_case(accept).await.unwrap();
+    let triage = pb::TriageCaseRequest {
+        case_id: case_id.clone(),
+        request_id: request_id(),
+        item_code: UNCLEAR.into(),
+        ..Default::default()
+    };
+    intake.triage_case(triage).await.unwrap();
+    let dispatch = pb::DispatchCaseRequest { case_id, request_id: request_id(), ..Default::default() };
+    let case = intake.dispatch_case(dispatch).await.unwrap().into_inner().case.unwrap();
+    let decided = case.routing.unwrap();
+    // A community leads only its statutory duties, so its street does.
+    assert_eq!(decided.lead_org_id, d.office.to_string());
+    assert!(decided.reasons.iter().any(|reason| reason.code == "above_first_receiver_leads"));
+    for told in &told {
+        assert_eq!(told.lead_org_id, decided.lead_org_id);
+        assert_eq!((&told.reasons, &told.candidates), (&decided.reasons, &decided.candidates));
+    }
+    let hall = explained(&Persona::new(Role::ServiceWorker, d.street).org(d.office)).await;
+    assert_eq!(hall.lead_org_id, d.office.to_string());
+    assert!(hall.reasons.iter().any(|reason| reason.code == "first_receiver_leads"), "{:?}", hall.reasons);
+    d.service.stop().await;
+}

@@ -177,9 +177,11 @@ async fn a_canary_routes_one_street_and_a_rollback_ends_it_everywhere() {
 async fn a_canary_decides_where_its_street_was_merged_into() {
     let d = District::start().await;
     let mut desk = Desk::of(&d);
+    let resident = Persona::resident(d.district);
+    let led_by_street = d.taken_in(&resident).await;
+    assert_eq!(led_by_street.lead_org_id, d.office.to_string());
     let draft = desk.draft().await;
     desk.canary(2, d.street).await.unwrap();
-    let resident = Persona::resident(d.district);
     let before = d.taken_in(&resident).await;
     assert_eq!(before.routing.clone().unwrap().list_version, draft.cited_as);
 
@@ -195,11 +197,13 @@ async fn a_canary_decides_where_its_street_was_merged_into() {
     let shown = desk.drafter.get_list_version(request).await.unwrap().into_inner().version.unwrap();
     assert_eq!((shown.state(), shown.canary_unit_id), (pb::ListState::Canary, next.to_string()));
 
-    // What was decided before comes out the same, though its street is no more.
-    let request = pb::ReplayDecisionRequest { case_id: before.case_id.clone(), ..Default::default() };
-    let replays = desk.drafter.replay_decision(request).await.unwrap().into_inner().replays;
-    let outcomes: Vec<&str> = replays.iter().map(|replay| replay.outcome.as_str()).collect();
-    assert_eq!(outcomes, ["identical"], "{replays:?}");
+    // What was decided before comes out the same, though its street is no more and its office sits elsewhere.
+    for case in [&led_by_street, &before] {
+        let request = pb::ReplayDecisionRequest { case_id: case.case_id.clone(), ..Default::default() };
+        let replays = desk.drafter.replay_decision(request).await.unwrap().into_inner().replays;
+        let outcomes: Vec<&str> = replays.iter().map(|replay| replay.outcome.as_str()).collect();
+        assert_eq!(outcomes, ["identical"], "{replays:?}");
+    }
     desk.roll_back(2).await.unwrap();
     assert_ne!(explained(&d, next, None).await.list_version, draft.cited_as);
     d.service.stop().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::*;
-use super::follow_units::NEXT;
+use super::follow_units::{NEXT, merged};
 use super::world::*;
 
 fn tried(item: &str, change: impl Fn(&mut TableParts)) -> Vec<(Shift, u32)> {
@@ -52,18 +52,23 @@ fn another_kind_of_decision_is_told_though_the_district_leads_as_before() {
 }
 
 #[test]
-fn each_case_counts_for_its_own_street() {
+fn a_finished_case_of_a_street_that_was_merged_is_tried_where_that_went_on() {
     let mut world = World::new();
-    let mut changed = parts();
-    changed.entries.retain(|entry| entry.rule_id != "r-light-assist");
-    let (before, after) = (RoutingTable::new(parts()), RoutingTable::new(changed));
-    let mut run = DryRun::default();
-    for street in [STREET, NEXT, NEXT, STREET, NEXT] {
-        let mut case = world.triaged("street_light");
-        case.place.street = Some(street);
-        run.add(&case, &before, &after, world.now);
+    let there = TriageCase { place_unit: Some(STREET), ..triage("street_light") };
+    let of_the_street = world.accepted().triage(&there, &world.official(STATION)).unwrap().case;
+    let of_the_street = Case { state: CaseState::Closed, ..of_the_street };
+    let below_it = world.closed("street_light");
+    let mut changed = merged();
+    let entry = changed.entries.iter_mut().find(|entry| entry.rule_id == "r-light-street").unwrap();
+    entry.condition = Some(Box::new("place=doorway".parse().unwrap()));
+    let (before, after) = (RoutingTable::new(merged()), RoutingTable::new(changed));
+    for (case, stays) in [(&of_the_street, false), (&below_it, true)] {
+        assert_eq!(case.place.street, Some(STREET), "it keeps its place");
+        let mut run = DryRun::default();
+        run.add(case, &before, &after, world.now);
+        assert_eq!((run.compared, run.changed, run.to_fallback), (1, u32::from(!stays), 0));
+        let moved: Vec<_> = run.shifts.keys().map(|shift| (shift.street, shift.from, shift.to)).collect();
+        let expected = [(Some(NEXT), Some(STREET_OFFICE), Some(URBAN))];
+        assert_eq!(moved, expected[..usize::from(!stays)]);
     }
-    let by_street: BTreeMap<_, _> = run.shifts.iter().map(|(shift, count)| (shift.street, *count)).collect();
-    assert_eq!(run.shifts.len(), 2, "{:?}", run.shifts);
-    assert_eq!(by_street, BTreeMap::from([(Some(STREET), 2), (Some(NEXT), 3)]));
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::super::*;
 use super::follow_units::{NEXT, merged};
@@ -195,6 +196,116 @@ fn a_decision_comes_out_the_same_from_what_it_was_made_from() {
         let table = RoutingTable::new(parts()).under(cited);
         assert_eq!(stored.replay(&table), Replay::Identical, "{item}");
     }
+}
+
+/// A matter of unclear lines that an organisation received.
+fn unclear(routes: &RoutingTable, first_receiver: OrgId, at: Timestamp) -> RouteQuery<'_> {
+    RouteQuery {
+        item: routes.item("tangled_cables", at).map(AsRef::as_ref),
+        place: &HERE,
+        urgency: Urgency::Normal,
+        first_receiver,
+        complained_of: None,
+        excluded: &[],
+        may_offer: false,
+        tried: &[],
+        facts: Facts::unknown(),
+        kept: None,
+        at,
+    }
+}
+
+/// What is kept of the answer.
+fn decided(routes: &RoutingTable, query: &RouteQuery<'_>) -> RoutingDecision {
+    let mut outcome = routes.route(query);
+    outcome.inputs = Some(Box::new(RoutingInputs::of(query, &outcome, routes)));
+    RoutingDecision::of(&outcome, DecisionId(Uuid::nil()), false, query.at)
+}
+
+#[test]
+fn a_decision_of_a_street_that_was_merged_comes_out_the_same() {
+    // The courts help where the street calls them, and nobody else may.
+    let table = |mut parts: TableParts| {
+        parts.entries.push(entry("r-light-courts", "street_light", COURTS, ListPart::Assist));
+        parts.edges.retain(|edge| (edge.from, edge.to) != (GOVERNMENT, COURTS));
+        RoutingTable::new(parts)
+    };
+    let mut world = World::new();
+    world.routes = table(parts());
+    let merged = table(merged());
+    for item in ["street_light", "stairs", "shopping_help", "demolition", "tangled_cables"] {
+        let case = world.dispatched(item);
+        let decision = case.routing.last().unwrap();
+        let stored: RoutingDecision =
+            serde_json::from_str(&serde_json::to_string(decision).unwrap()).unwrap();
+        assert_eq!(&stored, decision);
+        assert_eq!(stored.replay(&merged), Replay::Identical, "{item}");
+    }
+    let mut decided = world.dispatched("street_light").routing.last().unwrap().clone();
+    assert_eq!((decided.lead, &decided.assists[..]), (Some(STREET_OFFICE), &[URBAN, COURTS][..]));
+    // An earlier release did not keep where they sat, and so they are looked for where they sit now.
+    decided.inputs.as_mut().unwrap().seats = None;
+    let text = serde_json::to_string(&decided).unwrap();
+    assert!(!text.contains("seats"), "{text}");
+    assert_eq!(serde_json::from_str::<RoutingDecision>(&text).unwrap(), decided);
+    assert_eq!(decided.replay(&world.routes), Replay::Identical);
+    let Replay::Differs(found) = decided.replay(&merged) else { panic!("nobody sits in the street") };
+    assert!(found.iter().any(|difference| difference.field == "lead_org_id"), "{found:?}");
+}
+
+#[test]
+fn a_partner_on_the_negative_list_was_asked_before_decisions_kept_seats_and_is_in_their_replay() {
+    let mut world = World::new();
+    let mut decided = world.dispatched("shopping_help").routing.last().unwrap().clone();
+    assert_eq!((decided.kind, decided.lead), (RoutingKind::Offered, Some(GROUP)));
+    let mut barred = parts();
+    barred.entries.push(entry("r-no", "shopping_help", GROUP, ListPart::Negative));
+    let barred = RoutingTable::new(barred);
+    assert!(matches!(decided.replay(&barred), Replay::Differs(_)));
+    decided.inputs.as_mut().unwrap().seats = None;
+    assert_eq!(decided.replay(&barred), Replay::Identical);
+}
+
+#[test]
+fn that_a_last_resort_stepped_aside_was_not_told_before_decisions_kept_seats_nor_is_in_their_replay() {
+    let world = World::new();
+    let asked = RouteQuery { complained_of: Some(GOVERNMENT), ..unclear(&world.routes, STATION, world.now) };
+    let asked = RouteQuery { excluded: &[STREET_OFFICE], ..asked };
+    let mut decision = decided(&world.routes, &asked);
+    let told: Vec<_> = decision.candidates.iter().map(|candidate| candidate.org).collect();
+    assert_eq!((decision.lead, &told[..]), (None, &[STATION, STREET_OFFICE, GOVERNMENT][..]));
+    assert_eq!(decision.replay(&world.routes), Replay::Identical);
+    decision.inputs.as_mut().unwrap().seats = None;
+    assert!(matches!(decision.replay(&world.routes), Replay::Differs(_)));
+    decision.candidates.truncate(1);
+    assert_eq!(decision.replay(&world.routes), Replay::Identical);
+}
+
+#[test]
+fn a_window_of_another_street_that_was_merged_leads_in_the_replay_as_it_did() {
+    let id = |n: u128| Uuid::from_u128(0x3000 + n);
+    let (street, community, next) = (UnitId(id(1)), UnitId(id(2)), UnitId(id(3)));
+    let (office, station) = (OrgId(id(4)), OrgId(id(5)));
+    // Where the community lies and the office sits.
+    let table = |above: UnitId| {
+        let mut parts = parts();
+        let unit = |id, kind, path: &[UnitId]| UnitNode { id, kind, path: Arc::from(path) };
+        parts.units.extend([street, next].map(|id| unit(id, UnitKind::Street, &[CITY, DISTRICT, id])));
+        parts.units.push(unit(community, UnitKind::Community, &[CITY, DISTRICT, above, community]));
+        let known = |org| parts.orgs.iter().find(|known| known.id == org).unwrap().clone();
+        let orgs = [
+            OrgNode { id: office, unit: above, ..known(STREET_OFFICE) },
+            OrgNode { id: station, unit: community, ..known(STATION) },
+        ];
+        parts.orgs.extend(orgs);
+        parts.edges.push(Edge { from: office, to: station, ..parts.edges[0].clone() });
+        parts.entries.push(entry("r-tangled", "tangled_cables", station, ListPart::StatutoryDuty));
+        RoutingTable::new(parts)
+    };
+    let (before, after, now) = (table(street), table(next), World::new().now);
+    let decision = decided(&before, &unclear(&before, station, now));
+    assert_eq!((decision.lead, decision.sender), (Some(station), Some(office)));
+    assert_eq!(decision.replay(&after), Replay::Identical);
 }
 
 #[test]

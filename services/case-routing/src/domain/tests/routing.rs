@@ -250,6 +250,40 @@ fn what_the_lists_bar_does_not_lead_as_first_receiver_or_last_resort_either() {
 }
 
 #[test]
+fn who_does_not_lead_as_first_receiver_above_it_or_as_last_resort_is_told_with_the_reason() {
+    let on_duty = || {
+        let mut changed = parts();
+        changed.entries.push(entry("r-duty", "tangled_cables", STATION, ListPart::StatutoryDuty));
+        changed
+    };
+    let world = World::of(on_duty());
+    let asked = query(&world, "tangled_cables", &PLACE);
+    let told = |world: &World, query: &RouteQuery<'_>, org| {
+        let outcome = world.routes.route(query);
+        let why: Vec<String> = rejected(&outcome, org).into_iter().map(str::to_owned).collect();
+        (outcome.lead.map(|lead| lead.org), why)
+    };
+    let why = |why: &str| vec![why.to_owned()];
+    let complained = RouteQuery { complained_of: Some(STATION), ..asked.clone() };
+    assert_eq!(told(&world, &complained, STATION), (Some(GOVERNMENT), why("recused")));
+    let declined = RouteQuery { excluded: &[STATION], ..asked.clone() };
+    assert_eq!(told(&world, &declined, STATION), (Some(GOVERNMENT), why("excluded")));
+    let mut alone = on_duty();
+    alone.edges.retain(|edge| edge.to != STATION);
+    assert_eq!(told(&World::of(alone), &asked, STATION), (Some(GOVERNMENT), why("no_authority_edge")));
+    let mut ended = on_duty();
+    let station = ended.orgs.iter_mut().find(|org| org.id == STATION).unwrap();
+    station.valid_to = Some(at("2026-01-01T00:00:00"));
+    assert_eq!(told(&World::of(ended), &asked, STATION), (Some(GOVERNMENT), why("org_not_active")));
+
+    let above = World::new();
+    let declined = RouteQuery { excluded: &[STREET_OFFICE], ..query(&above, "tangled_cables", &PLACE) };
+    assert_eq!(told(&above, &declined, STREET_OFFICE), (Some(GOVERNMENT), why("excluded")));
+    let complained = RouteQuery { complained_of: Some(GOVERNMENT), ..query(&above, "nobodys", &PLACE) };
+    assert_eq!(told(&above, &complained, GOVERNMENT), (None, why("recused")));
+}
+
+#[test]
 fn society_is_asked_in_the_order_of_the_chain_and_never_without_consent() {
     let world = World::new();
     let partner = |tried: &[OrgId]| {
@@ -264,6 +298,19 @@ fn society_is_asked_in_the_order_of_the_chain_and_never_without_consent() {
     assert_eq!(lead(&world.routes.route(&refused)), STATION);
     let emergency = RouteQuery { urgency: Urgency::Emergency, ..query(&world, "shopping_help", &PLACE) };
     assert_eq!(lead(&world.routes.route(&emergency)), STATION);
+}
+
+#[test]
+fn a_partner_on_the_negative_list_is_not_asked() {
+    let mut listed = parts();
+    listed.entries.push(entry("r-no", "shopping_help", GROUP, ListPart::Negative));
+    let world = World::of(listed);
+    let outcome = world.routes.route(&query(&world, "shopping_help", &PLACE));
+    assert_eq!(outcome.partner.as_ref().map(|partner| partner.org), Some(TEAM));
+    assert_eq!(rejected(&outcome, GROUP), ["negative_list"]);
+    let item = world.routes.item("shopping_help", world.now).unwrap();
+    let by_hand = world.routes.bars_lead(item, GROUP, &PLACE, None, world.now);
+    assert_eq!(by_hand, Some("negative_list"), "as by hand");
 }
 
 #[test]
@@ -420,6 +467,9 @@ proptest! {
             prop_assert!(!listed(lead.org, ListPart::Negative));
             let low = kind.is_community_level() || kind == OrgKind::StreetOffice;
             prop_assert!(!(department_item && low), "nothing was transferred");
+        }
+        if let Some(partner) = &outcome.partner {
+            prop_assert!(!listed(partner.org, ListPart::Negative), "who takes it up leads");
         }
         let no_last_resort = excluded.contains(&GOVERNMENT) || listed(GOVERNMENT, ListPart::Negative);
         prop_assert!(outcome.lead.is_some() || outcome.partner.is_some() || no_last_resort);
