@@ -372,15 +372,16 @@ fn what_a_service_lacks_or_has_alone_is_told_by_its_id_until_all_is_as_it_was() 
         let staffing = Tables::of(world, "staffing").await.expect("the database");
         let volunteers = Tables::of(world, "volunteer-matching").await.expect("the database");
         let routing = Tables::of(world, "case-routing").await.expect("the database");
+        let mut cases = played.shown.iter().filter(|shown| shown.kind == "case");
+        let shown = cases.find(|shown| shown.zh.contains("志愿者")).expect("volunteers were asked");
+        let offered: Uuid = shown.id.parse().expect("a case id");
+        let declined = offer_in(&volunteers, offered, "declined").await;
+        let completed = offer_in(&volunteers, offered, "completed").await;
         let id: Uuid = closed.parse().expect("a case id");
         takes_out(&analytics, "case_facts", "case_id", id).await;
         let id: Uuid = task.parse().expect("a task id");
         let assignment = takes_out(&staffing, "assignments", "task_id", id).await;
         // An offer that the partner's side has lost, and one that only it knows.
-        let shown = played.shown.iter().rfind(|shown| shown.kind == "case").expect("a case");
-        let offered: Uuid = shown.id.parse().expect("a case id");
-        let declined = offer_in(&volunteers, offered, "declined").await;
-        let completed = offer_in(&volunteers, offered, "completed").await;
         let lost = takes_out(&volunteers, "offers", "offer_id", declined).await;
         let forgotten = takes_out(&routing, "offers", "offer_id", completed).await;
         let (declined, completed) = (declined.to_string(), completed.to_string());

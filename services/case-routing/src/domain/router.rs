@@ -174,7 +174,7 @@ impl RoutingTable {
         outcome
     }
 
-    /// Step 3: the next partner of the item's S→M→G chain. Who takes an offer up leads, so nobody is asked whom the lists bar from it.
+    /// Step 3: the next partner of the item's S→M→G chain. Who takes an offer up leads, so nobody is asked whom the negative list bars from it.
     fn choose_partner(
         &self,
         list: &EntryList,

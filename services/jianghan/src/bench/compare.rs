@@ -21,7 +21,7 @@ const MARK_PERCENT: f64 = 15.0;
 /// Of fewer rounds the median is moved by a bad one: they are not held against the mark.
 const LEAST_ROUNDS: u16 = 5;
 /// A suite's own cases may come to one of so many parts of the next size: with more the two are hardly of different sizes.
-const OWN_PART: u64 = 4;
+const OWN_PART: u64 = 2;
 
 /// A suite of one size, in a process of its own.
 struct Site {
@@ -42,6 +42,13 @@ struct Measured {
     floor_users: f64,
     ratio_to_floor: f64,
     processor_ms: std::collections::BTreeMap<String, f64>,
+}
+
+impl Measured {
+    /// Cases that a round adds.
+    fn added(&self) -> u64 {
+        self.lifecycles + (self.lifecycles_per_second * WARM_UP_SECONDS as f64) as u64
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -65,7 +72,7 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Size {
     cases: u64,
-    /// What the measurements added to them, all rounds together; what was played outside the measured time comes on top.
+    /// What the rounds added to them: what was measured, and about as much as was played before that, at the same pace.
     own_cases: u64,
     /// Of each round.
     lifecycles_per_second: Vec<f64>,
@@ -185,7 +192,7 @@ impl Site {
         let (rates, ratios) = (each(|one| one.lifecycles_per_second), each(|one| one.ratio_to_floor));
         Ok(Size {
             cases,
-            own_cases: measured.iter().map(|one| one.lifecycles).sum(),
+            own_cases: measured.iter().map(Measured::added).sum(),
             median_ratio_to_floor: median(&ratios),
             median_lifecycles_per_second: median(&rates),
             median_processor_ms: round(median(&each(|one| one.processor_ms.values().sum()))),
@@ -210,7 +217,7 @@ impl Report {
             return format!("  not judged: it takes {LEAST_ROUNDS} rounds or more");
         }
         if !self.apart {
-            return "  not judged: own cases come to more than a quarter of the next size; give fewer --seconds"
+            return "  not judged: own cases come to more than half of the next size; give fewer --seconds"
                 .to_owned();
         }
         if self.differ_percent <= MARK_PERCENT { String::new() } else { "  > mark".to_owned() }
@@ -318,8 +325,8 @@ mod tests {
             median_processor_ms: 1.0,
         };
         assert!(stayed_apart(&[size(1_000_000, 13_000), size(0, 12_500), size(100_000, 12_000)]));
-        assert!(stayed_apart(&[size(0, 25_000), size(100_000, 90_000)]), "the largest has none to come near");
-        assert!(!stayed_apart(&[size(100_000, 12_000), size(0, 25_001)]));
+        assert!(stayed_apart(&[size(0, 50_000), size(100_000, 90_000)]), "the largest has none to come near");
+        assert!(!stayed_apart(&[size(100_000, 12_000), size(0, 50_001)]));
         assert!(!stayed_apart(&[size(0, 10), size(100_000, 90_000), size(200_000, 90_000)]));
         let alike = report(5, false, 1.0, 0);
         assert!(alike.kept(false) && !alike.kept(true) && alike.verdict().contains("not judged"));

@@ -27,6 +27,9 @@ use crate::{
     suite::{Session, Suite},
 };
 
+/// What is played before anything is measured, for sign-ins, caches and plans.
+pub(super) const WARM_UP_SECONDS: u64 = 5;
+
 /// Arguments of `bench lifecycle`.
 #[derive(ClapArgs)]
 pub struct Args {
@@ -54,7 +57,7 @@ pub struct Args {
     statements: u16,
     /// Compare suites with histories of so many cases each, measured in turn; exit 1 when medians of five rounds or more, by the
     /// floor of the same round, differ by more than 15 %. Each measurement leaves its own cases behind: where they come to more than a
-    /// quarter of the next size nothing is judged, so keep `--seconds` short.
+    /// half of the next size nothing is judged, so keep `--seconds` short.
     #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(0..=10_000_000), conflicts_with_all = ["preload", "history", "statements"])]
     pub(super) compare: Vec<u64>,
     /// Measurements of each suite that `--compare` takes the median of; fewer than five are not held against the mark.
@@ -184,7 +187,7 @@ impl Field<'_> {
         for user in 0..users {
             tasks.push(tokio::spawn(bench.clone().user(user as u64)));
         }
-        tokio::time::sleep(Duration::from_secs(5)).await; // sign-ins, caches, plans
+        tokio::time::sleep(Duration::from_secs(WARM_UP_SECONDS)).await;
         let before = reconcile::statistics(&suite, operator).await?;
         if args.statements > 0 {
             usage::reset_statements(server).await?;

@@ -54,6 +54,7 @@ pub(super) struct Dispute {
 }
 
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
+    precedent::clears_the_way(story).await?;
     objection::play(story).await?;
     let ruling = ruled(story).await?;
     precedent::is_followed(story, &ruling).await?;

@@ -1,11 +1,12 @@
 //! F3, what comes of its fifth step: on the day from which it holds, a precedent goes into the next version of the responsibility list.
 //! One person drafts it, another puts it in force, and a case goes by it at once, without any dispute. Then the version is taken
-//! back: whoever plays this again finds the list as it was.
+//! back, also where something went wrong: whoever plays this again finds the list as it was. What a play that was stopped left in
+//! force is taken back before another one begins.
 
 use anyhow::{Context, Result};
 use proto::case_routing::v1::{
-    ActivateListVersionRequest, CreateListVersionRequest, ListEntry, ListListEntriesRequest, ListPart,
-    ListState, ListVersion, Precedent, RollBackListVersionRequest,
+    ActivateListVersionRequest, CreateListVersionRequest, ListEntry, ListListEntriesRequest,
+    ListListVersionsRequest, ListPart, ListState, ListVersion, Precedent, RollBackListVersionRequest,
 };
 
 use super::{
@@ -16,11 +17,10 @@ use super::{
 use crate::suite::request_id;
 
 impl Person<'_> {
-    /// Drafts a version of the list in force with a precedent, and without some entries.
-    async fn drafts(&self, precedent: &Precedent, without: Vec<String>) -> Result<ListVersion> {
+    /// Drafts a version of the list in force with a precedent.
+    async fn drafts(&self, precedent: &Precedent) -> Result<ListVersion> {
         let message = CreateListVersionRequest {
             request_id: request_id(),
-            removed_rule_ids: without,
             reason_code: "precedent".into(),
             precedent_ids: vec![precedent.precedent_id.clone()],
             ..Default::default()
@@ -44,19 +44,16 @@ impl Person<'_> {
         Ok(entries)
     }
 
-    /// Drafts the next version; what an earlier precedent says of the item falls away, as where a play was broken off before it
-    /// took its version back.
-    async fn drafts_the_next_list(&self, precedent: &Precedent) -> Result<(ListVersion, Vec<ListEntry>)> {
-        let draft = self.drafts(precedent, Vec::new()).await?;
-        let entries = self.sees_precedents_in(&draft).await?;
-        let earlier = entries.iter().filter(|entry| entry.precedent_id != precedent.precedent_id);
-        let earlier: Vec<String> = earlier.map(|entry| entry.rule_id.clone()).collect();
-        if earlier.is_empty() {
-            return Ok((draft, entries));
-        }
-        let draft = self.drafts(precedent, earlier).await?;
-        let entries = self.sees_precedents_in(&draft).await?;
-        Ok((draft, entries))
+    /// The version in force, where it says something of the item by a precedent: a play was stopped before it took that back.
+    async fn sees_left_in_force(&self) -> Result<Option<ListVersion>> {
+        let message = ListListVersionsRequest { page_size: 200, ..Default::default() };
+        let answer = self.stage.suite.responsibilities().list_list_versions(self.asks(message).await?).await;
+        let mut versions = self.heard("ListListVersions", answer)?.versions.into_iter();
+        let Some(version) = versions.find(|version| version.state() == ListState::InForce) else {
+            return Ok(None);
+        };
+        let left = !self.sees_precedents_in(&version).await?.is_empty();
+        Ok(left.then_some(version))
     }
 
     /// Puts a version in force, at once.
@@ -103,7 +100,11 @@ pub(super) async fn is_followed(story: &mut Story<'_>, precedent: &Precedent) ->
             &dispatcher,
             "起草新版责任清单，写入先例",
             "drafts the next version of the responsibility list with the precedent",
-            dispatcher.drafts_the_next_list(precedent),
+            async {
+                let draft = dispatcher.drafts(precedent).await?;
+                let entries = dispatcher.sees_precedents_in(&draft).await?;
+                Ok((draft, entries))
+            },
         )
         .await?;
     let has = |org_id: &str, part: ListPart| {
@@ -121,7 +122,26 @@ pub(super) async fn is_followed(story: &mut Story<'_>, precedent: &Precedent) ->
             arbiter.puts_in_force(&draft),
         )
         .await?;
-    expect(version.state() == ListState::InForce, "in force")?;
+    let shown = shows_what_follows(story, precedent, &entries).await;
+    let version = story
+        .step(
+            &dispatcher,
+            "演示结束，撤回该版清单",
+            "takes the version back, as it was only shown",
+            dispatcher.takes_list_back(&version),
+        )
+        .await;
+    shown?;
+    expect(version?.state() == ListState::Withdrawn, "taken back")
+}
+
+/// A case that goes by the precedent, in a version that is in force.
+async fn shows_what_follows(
+    story: &mut Story<'_>,
+    precedent: &Precedent,
+    entries: &[ListEntry],
+) -> Result<()> {
+    let stage = story.stage;
     let text = "路边的公共座椅又坏了，请派人来修。";
     let about = ("登记诉求：同类座椅又坏一把", "registers a request: another broken bench");
     let case = dispatched(story, BENCH, text, about).await?;
@@ -138,13 +158,25 @@ pub(super) async fn is_followed(story: &mut Story<'_>, precedent: &Precedent) ->
     story
         .step(&leader, "签收，不再提出异议", "signs for it, and does not object", leader.signs(&case))
         .await?;
-    let version = story
-        .step(
-            &dispatcher,
-            "演示结束，撤回该版清单",
-            "takes the version back, as it was only shown",
-            dispatcher.takes_list_back(&version),
-        )
-        .await?;
-    expect(version.state() == ListState::Withdrawn, "taken back")
+    Ok(())
+}
+
+/// How many versions that were left in force are taken back at most; each was made from the one before.
+const LEFT: usize = 4;
+
+/// Takes back what plays that were stopped left in force.
+pub(super) async fn clears_the_way(story: &mut Story<'_>) -> Result<()> {
+    let dispatcher = story.stage.dispatcher()?;
+    for _ in 0..LEFT {
+        let Some(version) = dispatcher.sees_left_in_force().await? else { break };
+        story
+            .step(
+                &dispatcher,
+                "先撤回上次演示中断时留下的清单",
+                "first takes back the list that a stopped play left in force",
+                dispatcher.takes_list_back(&version),
+            )
+            .await?;
+    }
+    Ok(())
 }

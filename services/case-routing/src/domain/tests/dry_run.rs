@@ -57,7 +57,7 @@ fn a_finished_case_of_a_street_that_was_merged_is_tried_where_that_went_on() {
     let there = TriageCase { place_unit: Some(STREET), ..triage("street_light") };
     let of_the_street = world.accepted().triage(&there, &world.official(STATION)).unwrap().case;
     let of_the_street = Case { state: CaseState::Closed, ..of_the_street };
-    let below_it = world.closed("street_light");
+    let below_it = Case { state: CaseState::Closed, ..world.triaged("street_light") };
     let mut changed = merged();
     let entry = changed.entries.iter_mut().find(|entry| entry.rule_id == "r-light-street").unwrap();
     entry.condition = Some(Box::new("place=doorway".parse().unwrap()));
