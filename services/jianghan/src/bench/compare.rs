@@ -11,7 +11,10 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-use super::{lifecycle::Args, report::round};
+use super::{
+    lifecycle::{Args, WARM_UP_SECONDS},
+    report::round,
+};
 use crate::out;
 
 /// What a suite says once its history is there.
